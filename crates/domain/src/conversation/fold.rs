@@ -1,0 +1,87 @@
+//! The whole of a conversation folded anew, for facts that come late.
+
+use jiff::Timestamp;
+
+use super::{ClockEnd, ClockOp, Effect, Fact, FactKind, RunningClock, State};
+use crate::ids::MessageId;
+
+/// A clock as the fold sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockFold {
+    /// The cycle it belongs to.
+    pub cycle: i32,
+    /// Kind, number and start.
+    pub clock: RunningClock,
+    /// The message that started it.
+    pub started_by: MessageId,
+    /// How it ended; running while there is none.
+    pub end: Option<ClockEnd>,
+}
+
+/// The outcome of a fold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folded {
+    /// Where the conversation stands.
+    pub state: State,
+    /// Every clock of every cycle, in the order of their starts.
+    pub clocks: Vec<ClockFold>,
+}
+
+/// Folds facts in any order; the answer depends only on their places and on what their authors saw.
+#[must_use]
+pub fn fold(facts: &[Fact]) -> Folded {
+    let mut sorted: Vec<&Fact> = facts.iter().collect();
+    sorted.sort_by_key(|fact| fact.order);
+    let mut state = State::blank();
+    let mut clocks = Vec::new();
+    for (position, fact) in sorted.iter().enumerate() {
+        let effects = state.apply(fact);
+        track(&mut clocks, state.cycle, &effects);
+        if let Some((message, at)) = unseen(fact, &sorted[..position]) {
+            let mut effects = Vec::new();
+            state.hear(message, at, &mut effects);
+            track(&mut clocks, state.cycle, &effects);
+        }
+    }
+    Folded { state, clocks }
+}
+
+/// The oldest customer message that stands before this fact and that its author can't have seen.
+/// Messages that a later author saw are that author's answer to give, so each fact judges anew.
+fn unseen(fact: &Fact, before: &[&Fact]) -> Option<(MessageId, Timestamp)> {
+    if !fact.made_in_roost() {
+        return None;
+    }
+    before.iter().find_map(|earlier| match earlier.kind {
+        FactKind::Inbound(message) if earlier.stored_seq > fact.stored_seq => {
+            Some((message, earlier.clock_at))
+        }
+        FactKind::Inbound(_) | FactKind::Reply(_) | FactKind::Act(_) => None,
+    })
+}
+
+fn track(clocks: &mut Vec<ClockFold>, cycle: i32, effects: &[Effect]) {
+    for effect in effects {
+        match *effect {
+            Effect::Clock(ClockOp::Start(clock, started_by)) => {
+                clocks.push(ClockFold {
+                    cycle,
+                    clock,
+                    started_by,
+                    end: None,
+                });
+            }
+            Effect::Clock(ClockOp::End(clock, end)) => {
+                // At most one clock runs, and it is the one that was started last.
+                if let Some(running) = clocks
+                    .iter_mut()
+                    .rev()
+                    .find(|known| known.clock == clock && known.end.is_none())
+                {
+                    running.end = Some(end);
+                }
+            }
+            Effect::Opened | Effect::Reopened | Effect::Status(_) => {}
+        }
+    }
+}

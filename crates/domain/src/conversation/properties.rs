@@ -1,0 +1,245 @@
+//! The promises of the conversation rules, each as an example or a property.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::sla::ClockKind;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn fact(second: i64, stored_seq: i64, kind: FactKind) -> Fact {
+    let id = u128::try_from(second * 1000 + stored_seq).unwrap();
+    Fact {
+        order: Order {
+            at: at(second),
+            no: second,
+            id: Uuid::from_u128(id),
+        },
+        clock_at: at(second),
+        stored_seq,
+        kind,
+    }
+}
+
+fn inbound(second: i64, stored_seq: i64) -> Fact {
+    let id = MessageId(Uuid::from_u128(u128::try_from(second).unwrap()));
+    fact(second, stored_seq, FactKind::Inbound(id))
+}
+
+fn reply(second: i64, stored_seq: i64, then: Option<Then>) -> Fact {
+    let message = MessageId(Uuid::from_u128(u128::try_from(second).unwrap()));
+    fact(
+        second,
+        stored_seq,
+        FactKind::Reply(Reply {
+            message,
+            human: true,
+            in_roost: true,
+            then,
+        }),
+    )
+}
+
+fn act(second: i64, stored_seq: i64, act: Act) -> Fact {
+    fact(second, stored_seq, FactKind::Act(act))
+}
+
+fn kinds(folded: &Folded) -> Vec<(ClockKind, i32, i64, Option<ClockEnd>)> {
+    folded
+        .clocks
+        .iter()
+        .map(|clock| {
+            (
+                clock.clock.kind,
+                clock.cycle,
+                clock.clock.started_at.as_second(),
+                clock.end,
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_customer_message_opens_and_starts_first_response_and_a_human_reply_settles_it() {
+    let folded = fold(&[inbound(10, 1), inbound(20, 2), reply(30, 3, None)]);
+    assert_eq!(folded.state.status, Status::Pending);
+    assert_eq!(folded.state.waiting_since, None);
+    assert_eq!(folded.clocks.len(), 1, "a second message restarts nothing");
+    assert!(matches!(folded.clocks[0].end, Some(ClockEnd::Answered(when, _)) if when == at(30)));
+}
+
+#[test]
+fn after_a_reply_the_customer_starts_next_response_from_the_oldest_unanswered_message() {
+    let folded = fold(&[
+        inbound(10, 1),
+        reply(20, 2, None),
+        inbound(30, 3),
+        inbound(40, 4),
+    ]);
+    assert_eq!(folded.state.status, Status::Open);
+    assert_eq!(folded.state.waiting_since, Some(at(30)));
+    assert_eq!(kinds(&folded)[1], (ClockKind::NextResponse, 1, 30, None));
+}
+
+#[test]
+fn a_bot_answers_no_clock_and_changes_no_status() {
+    let FactKind::Reply(human) = reply(20, 2, None).kind else {
+        unreachable!()
+    };
+    let bot = fact(
+        20,
+        2,
+        FactKind::Reply(Reply {
+            human: false,
+            ..human
+        }),
+    );
+    let folded = fold(&[inbound(10, 1), bot]);
+    assert_eq!(folded.state.status, Status::Open);
+    assert!(folded.state.running.is_some());
+}
+
+#[test]
+fn resolving_cancels_and_the_next_message_reopens_with_new_clocks() {
+    let folded = fold(&[inbound(10, 1), act(20, 2, Act::Resolve), inbound(30, 3)]);
+    assert_eq!((folded.state.status, folded.state.cycle), (Status::Open, 2));
+    assert_eq!(
+        kinds(&folded),
+        [
+            (
+                ClockKind::FirstResponse,
+                1,
+                10,
+                Some(ClockEnd::Cancelled(at(20)))
+            ),
+            (ClockKind::FirstResponse, 2, 30, None),
+        ]
+    );
+}
+
+#[test]
+fn a_conversation_that_we_start_is_pending_and_owes_no_first_response() {
+    let folded = fold(&[reply(10, 0, None)]);
+    assert_eq!(
+        (folded.state.status, folded.state.cycle),
+        (Status::Pending, 1)
+    );
+    let answered = fold(&[reply(10, 0, None), inbound(20, 1)]);
+    assert_eq!(kinds(&answered), [(ClockKind::NextResponse, 1, 20, None)]);
+}
+
+#[test]
+fn a_message_that_the_author_of_a_reply_could_not_see_keeps_the_conversation_open() {
+    // The reply was queued when only the first message was known (stored_seq 1).
+    let folded = fold(&[inbound(10, 1), inbound(20, 5), reply(30, 1, None)]);
+    assert_eq!(folded.state.status, Status::Open);
+    assert_eq!(folded.state.waiting_since, Some(at(20)));
+    assert_eq!(kinds(&folded)[1], (ClockKind::NextResponse, 1, 20, None));
+}
+
+#[test]
+fn a_message_unseen_by_a_resolve_reopens_it() {
+    let folded = fold(&[inbound(10, 1), inbound(20, 5), act(30, 2, Act::Resolve)]);
+    assert_eq!((folded.state.status, folded.state.cycle), (Status::Open, 2));
+}
+
+#[test]
+fn then_takes_effect_with_the_reply() {
+    assert_eq!(
+        fold(&[inbound(1, 1), reply(2, 2, Some(Then::Resolved))])
+            .state
+            .status,
+        Status::Resolved
+    );
+    let snoozed = fold(&[inbound(1, 1), reply(2, 2, Some(Then::Snoozed(at(99))))]).state;
+    assert_eq!(
+        (snoozed.status, snoozed.snoozed_until),
+        (Status::Snoozed, Some(at(99)))
+    );
+    let open = fold(&[inbound(1, 1), reply(2, 2, Some(Then::Open))]).state;
+    assert_eq!((open.status, open.running), (Status::Open, None));
+}
+
+#[test]
+fn the_reopen_window_is_half_open_and_zero_means_never() {
+    let resolved = at(0);
+    assert!(reopens(resolved, at(72 * 3600 - 1), 72));
+    assert!(!reopens(resolved, at(72 * 3600), 72));
+    assert!(!reopens(resolved, at(1), 0));
+}
+
+#[test]
+fn a_platform_time_far_ahead_is_clamped_for_clocks() {
+    assert_eq!(clamp_for_clocks(at(1000), at(700)), at(1000));
+    assert_eq!(clamp_for_clocks(at(1001), at(700)), at(700));
+    assert_eq!(clamp_for_clocks(at(1), at(700)), at(1));
+}
+
+fn any_kind() -> impl Strategy<Value = u8> {
+    0_u8..7
+}
+
+fn build(index: usize, choice: u8) -> Fact {
+    // Stored in the order of their times, so that every author saw all before.
+    let (second, seq) = (
+        i64::try_from(index + 1).unwrap() * 10,
+        i64::try_from(index + 1).unwrap(),
+    );
+    match choice {
+        0..=2 => inbound(second, seq),
+        3 => reply(second, seq, None),
+        4 => reply(second, seq, Some(Then::Resolved)),
+        5 => act(second, seq, Act::Resolve),
+        _ => act(second, seq, Act::Snooze(at(second + 5))),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn folding_ignores_the_order_of_arrival(choices in prop::collection::vec(any_kind(), 0..12), seed: u64) {
+        let facts: Vec<Fact> = choices.iter().enumerate().map(|(i, choice)| build(i, *choice)).collect();
+        let mut shuffled = facts.clone();
+        let mut random = seed;
+        for i in (1..shuffled.len()).rev() {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            shuffled.swap(i, usize::try_from(random >> 33).unwrap() % (i + 1));
+        }
+        prop_assert_eq!(fold(&facts), fold(&shuffled));
+    }
+
+    #[test]
+    fn applying_one_by_one_equals_folding_all(choices in prop::collection::vec(any_kind(), 0..12)) {
+        let facts: Vec<Fact> = choices.iter().enumerate().map(|(i, choice)| build(i, *choice)).collect();
+        let mut state = State::blank();
+        for fact in &facts {
+            prop_assert!(state.is_next(fact));
+            state.apply(fact);
+        }
+        prop_assert_eq!(state, fold(&facts).state);
+    }
+
+    #[test]
+    fn at_most_one_clock_runs_and_never_in_a_resolved_conversation(
+        choices in prop::collection::vec((any_kind(), 0_i64..14), 0..14)
+    ) {
+        let facts: Vec<Fact> = choices
+            .iter()
+            .enumerate()
+            .map(|(i, (choice, seen))| Fact { stored_seq: *seen, ..build(i, *choice) })
+            .collect();
+        let folded = fold(&facts);
+        let running = folded.clocks.iter().filter(|clock| clock.end.is_none()).count();
+        prop_assert_eq!(running, usize::from(folded.state.running.is_some()));
+        prop_assert!(running <= 1);
+        if folded.state.status == Status::Resolved {
+            prop_assert_eq!(running, 0);
+            prop_assert_eq!(folded.state.waiting_since, None);
+        }
+    }
+}

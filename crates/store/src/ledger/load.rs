@@ -1,0 +1,404 @@
+//! Reading what a change starts from.
+
+use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use roost_domain::conversation::{Fact, FactKind, Order, Reply, RunningClock, State, Then, clamp_for_clocks};
+use roost_domain::ids::{
+    BrandId, ChannelId, ClockId, ContactId, ConversationId, IdentityId, MemberId, MessageId, PolicyId, TeamId,
+};
+use roost_domain::sla::Target;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::rows::ActKind;
+use super::{Conversation, Policy, StoredClock};
+use crate::error::StoreError;
+use crate::ts::Ts;
+
+/// An identity on a channel, whose conversations are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IdentityKey {
+    /// The brand.
+    pub brand: BrandId,
+    /// The account.
+    pub channel: ChannelId,
+    /// The customer's account.
+    pub identity: IdentityId,
+}
+
+pub(crate) fn parse<T: FromStr>(text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|_| StoreError::Corrupt(text.to_owned()))
+}
+
+pub(super) async fn policies(
+    connection: &mut PgConnection, brands: &[BrandId],
+) -> Result<(Timestamp, BTreeMap<BrandId, Policy>), StoreError> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        now: Ts,
+        brand_id: Option<Uuid>,
+        id: Option<Uuid>,
+        first_response_seconds: Option<i64>,
+        next_response_seconds: Option<i64>,
+        warning_percent: Option<i16>,
+    }
+    let ids: Vec<Uuid> = brands.iter().map(|brand| brand.0).collect();
+    // The outer join keeps the row with the time where a brand has no policy.
+    let rows: Vec<Row> = sqlx::query_as(
+        "select clock_timestamp() as now, p.brand_id, p.id, p.first_response_seconds, p.next_response_seconds,
+                p.warning_percent
+         from (select 1) one
+         left join lateral (
+             select distinct on (brand_id) * from sla_policies where brand_id = any($1)
+             order by brand_id, ordinal, id
+         ) p on true",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    let now = rows.first().map_or_else(Timestamp::default, |row| row.now.get());
+    let policies = rows.into_iter().filter_map(|row| {
+        let warning_percent = row.warning_percent?;
+        let target = |seconds: Option<i64>| seconds.map(|seconds| Target { seconds, warning_percent });
+        let policy = Policy {
+            id: PolicyId(row.id?),
+            first_response: target(row.first_response_seconds),
+            next_response: target(row.next_response_seconds),
+        };
+        Some((BrandId(row.brand_id?), policy))
+    });
+    Ok((now, policies.collect()))
+}
+
+#[derive(sqlx::FromRow)]
+struct ConversationRow {
+    brand_id: Uuid,
+    id: Uuid,
+    channel_id: Uuid,
+    identity_id: Uuid,
+    contact_id: Uuid,
+    bucket: i16,
+    status: String,
+    priority: String,
+    team_id: Option<Uuid>,
+    assignee_id: Option<Uuid>,
+    assigned_at: Option<Ts>,
+    queued_at: Option<Ts>,
+    waiting_reason: Option<String>,
+    version: i64,
+    last_seq: i64,
+    cycle: i32,
+    cycle_started_at: Ts,
+    waiting_since: Option<Ts>,
+    resolved_at: Option<Ts>,
+    snoozed_until: Option<Ts>,
+    clock_kind: Option<String>,
+    clock_ordinal: Option<i32>,
+    clock_started_at: Option<Ts>,
+    first_response_done: bool,
+    next_responses: i32,
+    last_order_at: Option<Ts>,
+    last_order_no: Option<i64>,
+    last_order_id: Option<Uuid>,
+    last_inbound_seq: i64,
+    opened_at: Ts,
+    preview: String,
+    last_message_at: Option<Ts>,
+    has_failed_send: bool,
+    origin_kind: Option<String>,
+    origin_ref: Option<String>,
+}
+
+impl TryFrom<ConversationRow> for Conversation {
+    type Error = StoreError;
+
+    fn try_from(row: ConversationRow) -> Result<Self, StoreError> {
+        let get = |ts: Option<Ts>| ts.map(Ts::get);
+        let running = match (row.clock_kind, row.clock_ordinal, row.clock_started_at) {
+            (Some(kind), Some(ordinal), Some(at)) => {
+                Some(RunningClock { kind: parse(&kind)?, ordinal, started_at: at.get() })
+            }
+            _ => None,
+        };
+        let last = match (row.last_order_at, row.last_order_no, row.last_order_id) {
+            (Some(at), Some(no), Some(id)) => Some(Order { at: at.get(), no, id }),
+            _ => None,
+        };
+        Ok(Self {
+            brand: BrandId(row.brand_id),
+            id: ConversationId(row.id),
+            channel: ChannelId(row.channel_id),
+            identity: IdentityId(row.identity_id),
+            contact: ContactId(row.contact_id),
+            bucket: u8::try_from(row.bucket).map_err(|_| StoreError::Corrupt("bucket".to_owned()))?,
+            priority: parse(&row.priority)?,
+            team: row.team_id.map(TeamId),
+            assignee: row.assignee_id.map(MemberId),
+            assigned_at: get(row.assigned_at),
+            queued_at: get(row.queued_at),
+            waiting_reason: row.waiting_reason,
+            version: row.version,
+            last_seq: row.last_seq,
+            state: State {
+                status: parse(&row.status)?,
+                cycle: row.cycle,
+                cycle_started_at: row.cycle_started_at.get(),
+                waiting_since: get(row.waiting_since),
+                resolved_at: get(row.resolved_at),
+                snoozed_until: get(row.snoozed_until),
+                running,
+                first_response_done: row.first_response_done,
+                next_responses: row.next_responses,
+                last,
+                last_inbound_seq: row.last_inbound_seq,
+            },
+            opened_at: row.opened_at.get(),
+            preview: row.preview,
+            last_message_at: get(row.last_message_at),
+            has_failed_send: row.has_failed_send,
+            origin: row.origin_kind.zip(row.origin_ref),
+            clock: None,
+            touched: false,
+            new_facts: Vec::new(),
+            must_refold: false,
+        })
+    }
+}
+
+pub(super) async fn lock_ids(
+    connection: &mut PgConnection, brand: BrandId, ids: &[ConversationId],
+) -> Result<Vec<Conversation>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows: Vec<ConversationRow> = sqlx::query_as(
+        "select brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id, assignee_id,
+                assigned_at, queued_at, waiting_reason, version, last_seq, cycle, cycle_started_at, waiting_since,
+                resolved_at, snoozed_until, clock_kind, clock_ordinal, clock_started_at, first_response_done,
+                next_responses, last_order_at, last_order_no, last_order_id, last_inbound_seq, opened_at, preview,
+                last_message_at, has_failed_send, origin_kind, origin_ref
+         from conversations where brand_id = $1 and id = any($2) order by id for update",
+    )
+    .bind(brand.0)
+    .bind(ids)
+    .fetch_all(&mut *connection)
+    .await?;
+    with_clocks(connection, rows).await
+}
+
+/// The unresolved conversation of each identity and its three newest resolved ones: a late message
+/// may belong to one that ended before the last.
+pub(super) async fn lock_identities(
+    connection: &mut PgConnection, keys: &[IdentityKey],
+) -> Result<Vec<Conversation>, StoreError> {
+    let brands: Vec<Uuid> = keys.iter().map(|key| key.brand.0).collect();
+    let channels: Vec<Uuid> = keys.iter().map(|key| key.channel.0).collect();
+    let identities: Vec<Uuid> = keys.iter().map(|key| key.identity.0).collect();
+    let rows: Vec<ConversationRow> = sqlx::query_as(
+        "select brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id, assignee_id,
+                assigned_at, queued_at, waiting_reason, version, last_seq, cycle, cycle_started_at, waiting_since,
+                resolved_at, snoozed_until, clock_kind, clock_ordinal, clock_started_at, first_response_done,
+                next_responses, last_order_at, last_order_no, last_order_id, last_inbound_seq, opened_at, preview,
+                last_message_at, has_failed_send, origin_kind, origin_ref
+         from conversations
+         where (brand_id, id) in (
+             select found.brand_id, found.id
+             from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as wanted (brand_id, channel_id, identity_id)
+             cross join lateral (
+                 select c.brand_id, c.id from conversations c
+                 where c.brand_id = wanted.brand_id and c.channel_id = wanted.channel_id
+                   and c.identity_id = wanted.identity_id and c.surface = 'dm'
+                 order by c.opened_at desc, c.id desc limit 4
+             ) found)
+         order by id for update",
+    )
+    .bind(brands)
+    .bind(channels)
+    .bind(identities)
+    .fetch_all(&mut *connection)
+    .await?;
+    with_clocks(connection, rows).await
+}
+
+async fn with_clocks(
+    connection: &mut PgConnection, rows: Vec<ConversationRow>,
+) -> Result<Vec<Conversation>, StoreError> {
+    // Most messages come to a conversation whose clock runs or is blank; only those rows are read.
+    let running: Vec<(Uuid, Uuid)> =
+        rows.iter().filter(|row| row.clock_kind.is_some()).map(|row| (row.brand_id, row.id)).collect();
+    let mut clocks = HashMap::new();
+    if !running.is_empty() {
+        for row in clock_rows(connection, &running, true).await? {
+            let id = ConversationId(row.conversation_id);
+            clocks.insert(id, StoredClock::try_from(row)?);
+        }
+    }
+    rows.into_iter()
+        .map(|row| {
+            let mut conversation = Conversation::try_from(row)?;
+            conversation.clock = clocks.remove(&conversation.id);
+            Ok(conversation)
+        })
+        .collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct ClockRow {
+    id: Uuid,
+    conversation_id: Uuid,
+    cycle: i32,
+    kind: String,
+    ordinal: i32,
+    state: String,
+    policy_id: Uuid,
+    target_seconds: i64,
+    warning_percent: i16,
+    started_at: Ts,
+    started_by: Uuid,
+    due_at: Ts,
+    warn_at: Ts,
+    next_fire_at: Option<Ts>,
+    warned_at: Option<Ts>,
+    breached_at: Option<Ts>,
+    fired_at: Option<Ts>,
+    settled_at: Option<Ts>,
+    settled_by: Option<Uuid>,
+    verdict_no: i32,
+}
+
+impl TryFrom<ClockRow> for StoredClock {
+    type Error = StoreError;
+
+    fn try_from(row: ClockRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: ClockId(row.id),
+            cycle: row.cycle,
+            kind: parse(&row.kind)?,
+            ordinal: row.ordinal,
+            state: row.state,
+            policy: PolicyId(row.policy_id),
+            target: Target { seconds: row.target_seconds, warning_percent: row.warning_percent },
+            started_at: row.started_at.get(),
+            started_by: row.started_by,
+            due_at: row.due_at.get(),
+            warn_at: row.warn_at.get(),
+            next_fire_at: row.next_fire_at.map(Ts::get),
+            warned_at: row.warned_at.map(Ts::get),
+            breached_at: row.breached_at.map(Ts::get),
+            fired_at: row.fired_at.map(Ts::get),
+            settled_at: row.settled_at.map(Ts::get),
+            settled_by: row.settled_by,
+            verdict_no: row.verdict_no,
+        })
+    }
+}
+
+async fn clock_rows(
+    connection: &mut PgConnection, of: &[(Uuid, Uuid)], running_only: bool,
+) -> Result<Vec<ClockRow>, StoreError> {
+    let (brands, ids): (Vec<Uuid>, Vec<Uuid>) = of.iter().copied().unzip();
+    Ok(sqlx::query_as(
+        "select k.id, k.conversation_id, k.cycle, k.kind, k.ordinal, k.state, k.policy_id, k.target_seconds,
+                k.warning_percent, k.started_at, k.started_by, k.due_at, k.warn_at, k.next_fire_at, k.warned_at,
+                k.breached_at, k.fired_at, k.settled_at, k.settled_by, k.verdict_no
+         from unnest($1::uuid[], $2::uuid[]) as wanted (brand_id, conversation_id)
+         join sla_clocks k using (brand_id, conversation_id)
+         where k.state = 'running' or not $3
+         order by k.id",
+    )
+    .bind(brands)
+    .bind(ids)
+    .bind(running_only)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Every clock of these conversations.
+pub(super) async fn clocks(
+    connection: &mut PgConnection, of: &[(BrandId, ConversationId)],
+) -> Result<HashMap<ConversationId, Vec<StoredClock>>, StoreError> {
+    let of: Vec<(Uuid, Uuid)> = of.iter().map(|(brand, id)| (brand.0, id.0)).collect();
+    let mut found: HashMap<ConversationId, Vec<StoredClock>> = HashMap::new();
+    for row in clock_rows(connection, &of, false).await? {
+        let id = ConversationId(row.conversation_id);
+        found.entry(id).or_default().push(row.try_into()?);
+    }
+    Ok(found)
+}
+
+/// Every stored fact of these conversations: messages that count, and acts.
+pub(super) async fn facts(
+    connection: &mut PgConnection, of: &[(BrandId, ConversationId)],
+) -> Result<HashMap<ConversationId, Vec<Fact>>, StoreError> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        conversation_id: Uuid,
+        id: Uuid,
+        kind: String,
+        author_type: Option<String>,
+        then_status: Option<String>,
+        until: Option<Ts>,
+        order_at: Ts,
+        order_no: i64,
+        stored_seq: i64,
+        created_at: Ts,
+    }
+    let (brands, ids): (Vec<Uuid>, Vec<Uuid>) = of.iter().map(|(brand, id)| (brand.0, id.0)).unzip();
+    let rows: Vec<Row> = sqlx::query_as(
+        "with wanted as (
+             select * from unnest($1::uuid[], $2::uuid[]) as w (brand_id, conversation_id)
+         )
+         select m.conversation_id, m.id, m.kind, m.author_type, o.then_status, o.then_until as until,
+                m.order_at, m.order_no, m.stored_seq, m.created_at
+         from wanted join messages m using (brand_id, conversation_id)
+         left join outbound_messages o on o.brand_id = m.brand_id and o.message_id = m.id
+         where not m.is_history
+           and (m.kind = 'inbound' or m.kind in ('reply', 'automatic') and m.sent_at is not null)
+         union all
+         select a.conversation_id, a.id, a.act, null, null, a.until, a.created_at, 0, a.stored_seq, a.created_at
+         from wanted join conversation_acts a using (brand_id, conversation_id)",
+    )
+    .bind(brands)
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    let mut found: HashMap<ConversationId, Vec<Fact>> = HashMap::new();
+    for row in rows {
+        let at = row.order_at.get();
+        let kind = match row.kind.as_str() {
+            "inbound" => FactKind::Inbound(MessageId(row.id)),
+            "reply" | "automatic" => {
+                let author = row.author_type.as_deref();
+                FactKind::Reply(Reply {
+                    message: MessageId(row.id),
+                    human: matches!(author, Some("member" | "external")),
+                    in_roost: author == Some("member"),
+                    then: then(row.then_status.as_deref(), row.until.map(Ts::get)),
+                })
+            }
+            act => {
+                let kind = ActKind::parse(act, row.until.map(Ts::get))
+                    .ok_or_else(|| StoreError::Corrupt(format!("act {act}")))?;
+                FactKind::Act(kind.act())
+            }
+        };
+        found.entry(ConversationId(row.conversation_id)).or_default().push(Fact {
+            order: Order { at, no: row.order_no, id: row.id },
+            clock_at: clamp_for_clocks(at, row.created_at.get()),
+            stored_seq: row.stored_seq,
+            kind,
+        });
+    }
+    Ok(found)
+}
+
+/// What an author asked for together with a reply, as it is stored.
+pub(crate) fn then(status: Option<&str>, until: Option<Timestamp>) -> Option<Then> {
+    match (status, until) {
+        (Some("open"), _) => Some(Then::Open),
+        (Some("pending"), _) => Some(Then::Pending),
+        (Some("resolved"), _) => Some(Then::Resolved),
+        (Some("snoozed"), Some(until)) => Some(Then::Snoozed(until)),
+        _ => None,
+    }
+}

@@ -1,0 +1,24 @@
+//! PostgreSQL: the one door to it.
+//!
+//! What it is for: transactions that can't be left open, tenant scope, and one file of statements for
+//! each aggregate. What it must not know: HTTP, brokers, platforms' wire formats.
+//!
+//! Start reading at [`tx`] (how a transaction is made), then [`ledger`] (how a conversation changes).
+
+pub mod bootstrap;
+pub mod dead;
+mod error;
+pub mod leases;
+pub mod ledger;
+pub mod migrate;
+pub mod raw;
+pub mod routes;
+pub mod seal;
+pub mod settle;
+pub mod spool;
+mod ts;
+pub mod tx;
+
+pub use error::{StoreError, on_constraint};
+pub use ts::Ts;
+pub use tx::{BrandTx, IngestTx, Store, StoreConfig, SystemTx};

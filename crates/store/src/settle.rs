@@ -1,0 +1,103 @@
+//! Settling a reply: the platform has it.
+//!
+//! The send call's answer and the platform's echo race each other, so the sender and the inbox both
+//! come through here. The conversation is locked by the ledger and the row by this statement: who
+//! comes second finds it settled and changes nothing.
+
+use jiff::Timestamp;
+use roost_domain::conversation::{Fact, FactKind, Order, Reply, clamp_for_clocks};
+use roost_domain::event::EventType;
+use roost_domain::ids::{BrandId, ConversationId, MessageId};
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::ledger::{Cause, Ledger};
+use crate::ts::Ts;
+
+/// What the platform said of a message that it took.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The platform's id of the message.
+    pub platform_event_id: String,
+    /// The same as a number.
+    pub event_no: i64,
+    /// The platform's time of the message.
+    pub sent_at: Timestamp,
+    /// `answer`, `echo`, `lookup` or `member`.
+    pub settled_by: &'static str,
+}
+
+/// Marks a reply as sent and lets it act on its conversation, which the ledger must hold; false if
+/// it was settled before.
+///
+/// Once, because only a message that is not yet `sent` is taken.
+///
+/// # Errors
+/// When the database fails, or another message has that platform id.
+pub async fn sent(
+    ledger: &mut Ledger, connection: &mut PgConnection, brand: BrandId, message: MessageId, accepted: &Accepted,
+    cause: &Cause,
+) -> Result<bool, StoreError> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        conversation_id: Uuid,
+        kind: String,
+        author_type: String,
+        stored_seq: i64,
+        created_at: Ts,
+        client_ref: Option<String>,
+        then_status: Option<String>,
+        then_until: Option<Ts>,
+    }
+    let row: Option<Row> = sqlx::query_as(
+        "with settled as (
+             update outbound_messages set state = 'sent', needs_decision = false, settled_by = $3, code = null,
+                    detail = null, lease_token = null, lease_until = null, not_before = null
+             where brand_id = $1 and message_id = $2 and state <> 'sent'
+             returning brand_id, message_id, then_status, then_until
+         )
+         update messages m set sent_at = $4, order_at = $4, order_no = $5, platform_event_id = $6
+         from settled s where m.brand_id = s.brand_id and m.id = s.message_id
+         returning m.conversation_id, m.kind, m.author_type, m.stored_seq, m.created_at, m.client_ref,
+                   s.then_status, s.then_until",
+    )
+    .bind(brand.0)
+    .bind(message.0)
+    .bind(accepted.settled_by)
+    .bind(Ts::from(accepted.sent_at))
+    .bind(accepted.event_no)
+    .bind(&accepted.platform_event_id)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(false) };
+    let conversation = ConversationId(row.conversation_id);
+    let cause = Cause { client_ref: row.client_ref, ..cause.clone() };
+    ledger.emit(conversation, EventType::MessageSent, &cause, Some(json!({ "message_id": message })));
+    ledger.record(
+        conversation,
+        Fact {
+            order: Order { at: accepted.sent_at, no: accepted.event_no, id: message.0 },
+            clock_at: clamp_for_clocks(accepted.sent_at, row.created_at.get().max(ledger.now)),
+            stored_seq: row.stored_seq,
+            kind: FactKind::Reply(Reply {
+                message,
+                human: row.kind == "reply" && row.author_type == "member",
+                in_roost: row.author_type == "member",
+                then: crate::ledger::then(row.then_status.as_deref(), row.then_until.map(Ts::get)),
+            }),
+        },
+        &cause,
+    );
+    let still_failed: bool = sqlx::query_scalar(
+        "select exists (select from outbound_messages where brand_id = $1 and conversation_id = $2
+             and (state = 'failed' or needs_decision))",
+    )
+    .bind(brand.0)
+    .bind(conversation.0)
+    .fetch_one(connection)
+    .await?;
+    ledger.set_failed_send(conversation, still_failed);
+    Ok(true)
+}

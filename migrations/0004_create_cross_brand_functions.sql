@@ -1,0 +1,347 @@
+-- The only doors through which the app role reaches rows without, or across, brands.
+-- Each is owned by roost_cross (which nobody can log in as), has a fixed search_path, and returns
+-- only ids of due work or resolves a credential; the comment above each says why that is safe.
+
+grant create on schema public to roost_cross;
+
+grant select, insert, update on users, sessions, leases, gateways, app_send_budgets, relay_marks to roost_cross;
+grant select, insert, update, delete on channel_routes, connect_requests, dead_messages to roost_cross;
+grant delete on gateways, leases to roost_cross;
+grant select on members, brands, conversations, teams, sla_clocks, outbound_messages, presence, streams, events, channels
+    to roost_cross;
+grant select, insert, update on event_heads to roost_cross;
+grant update (position) on events to roost_cross;
+grant delete on streams to roost_cross;
+
+-- Sign-in: resolves an address to its own password hash; the caller proves the password.
+create function auth_find_user(wanted text)
+    returns table (user_id uuid, full_name text, password_hash text)
+    language sql stable security definer set search_path = pg_catalog, public as
+$$ select id, full_name, password_hash from users where email = wanted $$;
+
+-- Sign-up: true if the address was free.
+create function auth_create_user(new_id uuid, new_email text, new_name text, new_hash text)
+    returns boolean
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    with created as (
+        insert into users (id, email, full_name, password_hash) values (new_id, new_email, new_name, new_hash)
+        on conflict on constraint users_email_key do nothing returning id
+    ) select exists (select from created)
+$$;
+
+-- The seats of a person who has proven who they are.
+create function auth_memberships(wanted uuid)
+    returns table (brand_id uuid, member_id uuid, brand_name text)
+    language sql stable security definer set search_path = pg_catalog, public as
+$$
+    select m.brand_id, m.id, b.name from members m join brands b on b.brand_id = m.brand_id
+    where m.user_id = wanted and m.active and m.kind = 'person' order by m.created_at, m.id
+$$;
+
+create function session_open(new_id uuid, new_user uuid, new_brand uuid, new_member uuid, hash bytea, expires timestamptz)
+    returns void
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    insert into sessions (id, user_id, brand_id, member_id, refresh_hash, expires_at)
+    values (new_id, new_user, new_brand, new_member, hash, expires)
+$$;
+
+-- Rotates a refresh token. A token that was rotated away more than 30 s ago is a stolen one or a
+-- replay: the session ends. Within 30 s it is a second tab and is answered 'repeat'.
+create function session_rotate(presented bytea, successor bytea)
+    returns table (outcome text, session_id uuid, user_id uuid, brand_id uuid, member_id uuid)
+    language plpgsql security definer set search_path = pg_catalog, public as
+$$
+declare
+    found_session sessions;
+begin
+    select s.* into found_session from sessions s
+        where (s.refresh_hash = presented or s.previous_hash = presented)
+          and s.revoked_at is null and s.expires_at > now()
+        for update;
+    if not found then
+        return query select 'unknown', null::uuid, null::uuid, null::uuid, null::uuid;
+        return;
+    end if;
+    if found_session.refresh_hash = presented then
+        update sessions s set refresh_hash = successor, previous_hash = presented, rotated_at = now()
+            where s.id = found_session.id;
+        outcome := 'rotated';
+    elsif found_session.rotated_at > now() - interval '30 seconds' then
+        outcome := 'repeat';
+    else
+        update sessions s set revoked_at = now() where s.id = found_session.id;
+        outcome := 'reused';
+    end if;
+    return query select outcome, found_session.id, found_session.user_id, found_session.brand_id, found_session.member_id;
+end
+$$;
+
+-- Is this session still good, and as whom does it act?
+create function session_state(wanted uuid)
+    returns table (user_id uuid, brand_id uuid, member_id uuid, role text)
+    language sql stable security definer set search_path = pg_catalog, public as
+$$
+    select s.user_id, s.brand_id, s.member_id, m.role
+    from sessions s join members m on m.brand_id = s.brand_id and m.id = s.member_id and m.active
+    where s.id = wanted and s.revoked_at is null and s.expires_at > now()
+$$;
+
+create function session_revoke(wanted uuid)
+    returns void
+    language sql security definer set search_path = pg_catalog, public as
+$$ update sessions set revoked_at = now() where id = wanted and revoked_at is null $$;
+
+-- Gives an account's webhooks to a channel; returns who had them before, for its own brand only to act on.
+create function route_take(of_platform text, of_app text, of_account text, new_brand uuid, new_channel uuid)
+    returns table (brand_id uuid, channel_id uuid)
+    language plpgsql security definer set search_path = pg_catalog, public as
+$$
+declare
+    before channel_routes;
+begin
+    select r.* into before from channel_routes r
+        where r.platform = of_platform and r.app = of_app and r.account_id = of_account for update;
+    insert into channel_routes as r (platform, app, account_id, brand_id, channel_id)
+        values (of_platform, of_app, of_account, new_brand, new_channel)
+        on conflict (platform, app, account_id)
+        do update set brand_id = excluded.brand_id, channel_id = excluded.channel_id, connected_at = now();
+    if before.channel_id is not null and before.channel_id <> new_channel then
+        return query select before.brand_id, before.channel_id;
+    end if;
+end
+$$;
+
+create function route_release(of_brand uuid, of_channel uuid)
+    returns void
+    language sql security definer set search_path = pg_catalog, public as
+$$ delete from channel_routes where brand_id = of_brand and channel_id = of_channel $$;
+
+create function connect_begin(hash bytea, of_platform text, of_app text, of_brand uuid, of_member uuid, browser bytea, secret bytea)
+    returns void
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    insert into connect_requests (token_hash, platform, app, brand_id, member_id, browser_hash, token_secret, expires_at)
+    values (hash, of_platform, of_app, of_brand, of_member, browser, secret, now() + interval '10 minutes')
+$$;
+
+-- Resolves a request token once; the browser that began must be the one that ends.
+create function connect_finish(hash bytea, browser bytea)
+    returns table (app text, brand_id uuid, member_id uuid, token_secret bytea)
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    delete from connect_requests c
+    where c.token_hash = hash and c.browser_hash = browser and c.expires_at > now()
+    returning c.app, c.brand_id, c.member_id, c.token_secret
+$$;
+
+-- Leases: who works on what. Returns the epoch that fences the holder, or null if another has it.
+create function lease_take(wanted text, by uuid, seconds int)
+    returns bigint
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    insert into leases as l (name, holder, until) values (wanted, by, now() + make_interval(secs => seconds))
+    on conflict (name) do update
+        set epoch = case when l.holder = by then l.epoch else l.epoch + 1 end,
+            holder = by, until = now() + make_interval(secs => seconds)
+        where l.holder = by or l.until < now()
+    returning epoch
+$$;
+
+create function lease_drop(wanted text, by uuid)
+    returns void
+    language sql security definer set search_path = pg_catalog, public as
+$$ update leases set until = now() - interval '1 second' where name = wanted and holder = by $$;
+
+-- The sequencer: gives committed events of some buckets their brand's next positions. Writes nothing
+-- but positions and log heads; returns ids and what a consumer needs to find the event.
+-- The heads are locked in brand order before the rows are read, so that two relays can't deadlock
+-- and a paused one that wakes finds nothing left to number.
+create function cross_sequence_events(of_buckets smallint[], most int)
+    returns table (brand_id uuid, event_id uuid, conversation_id uuid, seq bigint, type text,
+                   bucket smallint, "position" bigint, request_id text)
+    language plpgsql security definer set search_path = pg_catalog, public as
+$$
+declare
+    brands_due uuid[];
+begin
+    select array_agg(distinct d.brand_id) into brands_due from (
+        select e.brand_id from events e
+        where e.position is null and e.bucket = any (of_buckets)
+        order by e.bucket, e.conversation_id, e.seq limit most
+    ) d;
+    if brands_due is null then
+        return;
+    end if;
+    insert into event_heads as h (brand_id) select unnest(brands_due) on conflict do nothing;
+    perform from event_heads h where h.brand_id = any (brands_due) order by h.brand_id for update;
+    return query
+    with due as materialized (
+        select e.brand_id, e.id, e.conversation_id, e.seq from events e
+        where e.position is null and e.bucket = any (of_buckets) and e.brand_id = any (brands_due)
+        order by e.bucket, e.conversation_id, e.seq limit most
+    ), counted as (
+        select d.brand_id, count(*) as n from due d group by d.brand_id
+    ), heads as (
+        update event_heads h set position = h.position + c.n from counted c where h.brand_id = c.brand_id
+        returning h.brand_id, h.position - c.n as base
+    ), numbered as (
+        select d.brand_id, d.id,
+               heads.base + row_number() over (partition by d.brand_id order by d.conversation_id, d.seq, d.id) as place
+        from due d join heads on heads.brand_id = d.brand_id
+    )
+    update events e set position = n.place from numbered n
+    where e.brand_id = n.brand_id and e.id = n.id
+    returning e.brand_id, e.id, e.conversation_id, e.seq, e.type, e.bucket, e.position, e.request_id;
+end
+$$;
+
+-- After a take-over: what the last holder numbered and may not have published.
+create function relay_unpublished(of_slot smallint, of_buckets smallint[], most int)
+    returns table (brand_id uuid, event_id uuid, conversation_id uuid, seq bigint, type text,
+                   bucket smallint, "position" bigint, request_id text)
+    language sql stable security definer set search_path = pg_catalog, public as
+$$
+    select e.brand_id, e.id, e.conversation_id, e.seq, e.type, e.bucket, e.position, e.request_id
+    from event_heads h
+    left join relay_marks m on m.slot = of_slot and m.brand_id = h.brand_id
+    join events e on e.brand_id = h.brand_id and e.position > coalesce(m.position, 0)
+    where h.position > coalesce(m.position, 0) and e.bucket = any (of_buckets)
+    order by e.brand_id, e.position limit most
+$$;
+
+-- Marks are only ever moved forward.
+create function relay_mark(of_slot smallint, of_brands uuid[], positions bigint[])
+    returns void
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    insert into relay_marks as m (slot, brand_id, position)
+    select of_slot, b, max(p) from unnest(of_brands, positions) as t (b, p) group by b
+    on conflict (slot, brand_id) do update set position = greatest(m.position, excluded.position)
+$$;
+
+create function event_backlog()
+    returns bigint
+    language sql stable security definer set search_path = pg_catalog, public as
+$$ select count(*) from (select from events where position is null limit 100000) waiting $$;
+
+-- Due work, as ids only.
+create function cross_waiting_teams(most int)
+    returns table (brand_id uuid, team_id uuid)
+    language sql stable security definer set search_path = pg_catalog, public as
+$$
+    select c.brand_id, c.team_id from conversations c
+    where c.queued_at is not null and c.team_id is not null
+    group by c.brand_id, c.team_id order by min(c.queued_at) limit most
+$$;
+
+create function cross_due_clocks(most int)
+    returns table (brand_id uuid, clock_id uuid, conversation_id uuid)
+    language sql stable security definer set search_path = pg_catalog, public as
+$$
+    select c.brand_id, c.id, c.conversation_id from sla_clocks c
+    where c.next_fire_at <= now() order by c.next_fire_at, c.id limit most
+$$;
+
+create function cross_due_snoozes(most int)
+    returns table (brand_id uuid, conversation_id uuid)
+    language sql stable security definer set search_path = pg_catalog, public as
+$$
+    select c.brand_id, c.id from conversations c
+    where c.status = 'snoozed' and c.snoozed_until <= now() order by c.snoozed_until limit most
+$$;
+
+-- Seconds until the next clock or snooze falls due; null if there is none.
+create function cross_next_timer()
+    returns double precision
+    language sql stable security definer set search_path = pg_catalog, public as
+$$
+    select extract(epoch from least(
+        (select min(next_fire_at) from sla_clocks where next_fire_at is not null),
+        (select min(snoozed_until) from conversations where status = 'snoozed')) - now())::double precision
+$$;
+
+-- Replies that a sender may take: the first of each conversation that is neither waiting nor in the
+-- hands of another.
+create function cross_due_messages(most int)
+    returns table (brand_id uuid, message_id uuid, conversation_id uuid, channel_id uuid)
+    language sql stable security definer set search_path = pg_catalog, public as
+$$
+    select o.brand_id, o.message_id, o.conversation_id, o.channel_id from outbound_messages o
+    where o.state in ('queued', 'sending', 'unknown') and not o.needs_decision
+      and (o.not_before is null or o.not_before <= now())
+      and (o.state <> 'sending' or o.lease_until < now())
+      and (o.state <> 'unknown' or o.lease_until is null or o.lease_until < now())
+      and not exists (
+          select from outbound_messages earlier
+          where earlier.brand_id = o.brand_id and earlier.conversation_id = o.conversation_id
+            and earlier.state in ('queued', 'sending', 'unknown') and not earlier.needs_decision
+            and (earlier.queued_at, earlier.message_id) < (o.queued_at, o.message_id))
+    order by o.queued_at, o.message_id limit most
+$$;
+
+-- Members whose presence of record no longer holds: marked online or away, but without a stream of a
+-- living gateway for longer than the grace.
+create function cross_absent_members(grace_seconds int, most int)
+    returns table (brand_id uuid, member_id uuid)
+    language sql stable security definer set search_path = pg_catalog, public as
+$$
+    select p.brand_id, p.member_id from presence p
+    where p.status <> 'offline'
+      and coalesce(p.last_stream_at, p.since) < now() - make_interval(secs => grace_seconds)
+      and not exists (
+          select from streams s join gateways g on g.id = s.gateway_id
+          where s.brand_id = p.brand_id and s.member_id = p.member_id
+            and g.seen_at > now() - make_interval(secs => grace_seconds))
+    limit most
+$$;
+
+create function gateway_beat(of_gateway uuid)
+    returns void
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    insert into gateways (id) values (of_gateway) on conflict (id) do update set seen_at = now()
+$$;
+
+-- Drops the streams of gateways that have been silent too long, and the gateways themselves.
+create function gateway_bury(grace_seconds int)
+    returns void
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    with dead as (
+        delete from gateways where seen_at < now() - make_interval(secs => grace_seconds) returning id
+    )
+    delete from streams where gateway_id in (select id from dead)
+       or gateway_id not in (select id from gateways)
+$$;
+
+create function app_budget(of_platform text, of_app text)
+    returns table (remaining int, reset_at timestamptz)
+    language sql stable security definer set search_path = pg_catalog, public as
+$$ select b.remaining, b.reset_at from app_send_budgets b where b.platform = of_platform and b.app = of_app $$;
+
+create function app_budget_note(of_platform text, of_app text, left_over int, until timestamptz)
+    returns void
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    insert into app_send_budgets (platform, app, remaining, reset_at) values (of_platform, of_app, left_over, until)
+    on conflict (platform, app) do update set remaining = excluded.remaining, reset_at = excluded.reset_at
+$$;
+
+do $$
+declare
+    signature regprocedure;
+begin
+    for signature in
+        select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where n.nspname = 'public' and p.prosecdef
+    loop
+        execute format('revoke all on function %s from public', signature);
+        execute format('alter function %s owner to roost_cross', signature);
+        execute format('grant execute on function %s to roost_app, roost_ingest', signature);
+    end loop;
+end
+$$;
+
+revoke create on schema public from roost_cross;
