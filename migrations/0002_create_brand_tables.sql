@@ -190,6 +190,8 @@ create table conversations (
     preview text not null default '',
     last_message_at timestamptz,
     has_failed_send boolean not null default false,
+    -- The platform's id of the newest message that the customer has read.
+    customer_read_no bigint not null default 0,
     origin_kind text,
     origin_ref text,
     updated_at timestamptz not null default now(),
@@ -207,7 +209,8 @@ create index conversations_load_idx on conversations (brand_id, assignee_id) whe
 create index conversations_queue_idx
     on conversations (brand_id, team_id, queued_at) where queued_at is not null;
 create index conversations_opened_idx on conversations (brand_id, opened_at desc, id desc);
-create index conversations_last_message_idx on conversations (brand_id, last_message_at desc, id desc);
+create index conversations_last_message_idx
+    on conversations (brand_id, coalesce(last_message_at, opened_at) desc, id desc);
 create index conversations_snooze_idx on conversations (snoozed_until) where status = 'snoozed';
 
 create table messages (
@@ -227,6 +230,8 @@ create table messages (
     stored_seq bigint not null,
     -- Older than the channel's connection: kept, but opens, times and notifies nothing.
     is_history boolean not null default false,
+    -- Encrypted on the platform: we know that it came, not what it says.
+    is_unreadable boolean not null default false,
     sent_at timestamptz,
     platform_event_id text,
     client_ref text check (length(client_ref) <= 200),
@@ -276,6 +281,8 @@ create table outbound_messages (
     code text,
     detail text,
     settled_by text,
+    -- How often a look-up that found nothing sent it again by itself: once at most.
+    requeues smallint not null default 0,
     queued_at timestamptz not null default now(),
     primary key (brand_id, message_id),
     foreign key (brand_id, message_id) references messages

@@ -9,6 +9,7 @@ grant select, insert, update, delete on channel_routes, connect_requests, dead_m
 grant delete on gateways, leases to roost_cross;
 grant select on members, brands, conversations, teams, sla_clocks, outbound_messages, presence, streams, events, channels
     to roost_cross;
+grant select (brand_id, id, kind, author_type) on messages to roost_cross;
 grant select, insert, update on event_heads to roost_cross;
 grant update (position) on events to roost_cross;
 grant delete on streams to roost_cross;
@@ -48,7 +49,8 @@ $$
 $$;
 
 -- Rotates a refresh token. A token that was rotated away more than 30 s ago is a stolen one or a
--- replay: the session ends. Within 30 s it is a second tab and is answered 'repeat'.
+-- replay: the session ends. Within 30 s it is a second tab and is answered 'repeat'. A session that
+-- rotated nothing for 12 h is idle and over.
 create function session_rotate(presented bytea, successor bytea)
     returns table (outcome text, session_id uuid, user_id uuid, brand_id uuid, member_id uuid)
     language plpgsql security definer set search_path = pg_catalog, public as
@@ -58,7 +60,7 @@ declare
 begin
     select s.* into found_session from sessions s
         where (s.refresh_hash = presented or s.previous_hash = presented)
-          and s.revoked_at is null and s.expires_at > now()
+          and s.revoked_at is null and s.expires_at > now() and s.rotated_at > now() - interval '12 hours'
         for update;
     if not found then
         return query select 'unknown', null::uuid, null::uuid, null::uuid, null::uuid;
@@ -78,14 +80,29 @@ begin
 end
 $$;
 
--- Is this session still good, and as whom does it act?
-create function session_state(wanted uuid)
-    returns table (user_id uuid, brand_id uuid, member_id uuid, role text)
+-- Which of these sessions are still good, and as whom do they act? The ids are secrets of their own
+-- sessions' tokens; a deactivated seat is told apart, so that a stream can say why it closes.
+create function session_states(wanted uuid[])
+    returns table (session_id uuid, user_id uuid, brand_id uuid, member_id uuid, role text, active boolean)
     language sql stable security definer set search_path = pg_catalog, public as
 $$
-    select s.user_id, s.brand_id, s.member_id, m.role
-    from sessions s join members m on m.brand_id = s.brand_id and m.id = s.member_id and m.active
-    where s.id = wanted and s.revoked_at is null and s.expires_at > now()
+    select s.id, s.user_id, s.brand_id, s.member_id, m.role, m.active
+    from sessions s join members m on m.brand_id = s.brand_id and m.id = s.member_id
+    where s.id = any (wanted) and s.revoked_at is null and s.expires_at > now()
+$$;
+
+-- Moves a session to another seat of the same person; false if that person has no such seat.
+create function session_switch(wanted uuid, new_brand uuid)
+    returns boolean
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    with moved as (
+        update sessions s set brand_id = m.brand_id, member_id = m.id
+        from members m
+        where s.id = wanted and s.revoked_at is null and m.brand_id = new_brand and m.user_id = s.user_id
+          and m.active and m.kind = 'person'
+        returning s.id
+    ) select exists (select from moved)
 $$;
 
 create function session_revoke(wanted uuid)
@@ -154,21 +171,51 @@ create function lease_drop(wanted text, by uuid)
     language sql security definer set search_path = pg_catalog, public as
 $$ update leases set until = now() - interval '1 second' where name = wanted and holder = by $$;
 
+-- Who lives under a prefix; names and holders only. Lets go of members that have been gone for a minute.
+create function lease_survey(prefix text)
+    returns table (name text, holder uuid)
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    with gone as (
+        delete from leases l
+        where starts_with(l.name, prefix || 'node.') and l.until < now() - interval '1 minute'
+    )
+    select l.name, l.holder from leases l where starts_with(l.name, prefix) and l.until >= now() order by l.name
+$$;
+
+-- Those of the caller's relay slots whose leases it still holds, locked against a take-over until the
+-- end of the transaction: the fence of everything that a relay writes.
+create function relay_held(of_slots smallint[], epochs bigint[], by uuid)
+    returns smallint[]
+    language sql security definer set search_path = pg_catalog, public as
+$$
+    select array_agg(h.slot) from (
+        select w.slot from unnest(of_slots, epochs) as w (slot, epoch)
+        join leases l on l.name = 'relay.s' || lpad(w.slot::text, 2, '0')
+        where l.holder = by and l.epoch = w.epoch and l.until > clock_timestamp()
+        order by l.name for share of l
+    ) h
+$$;
+
 -- The sequencer: gives committed events of some buckets their brand's next positions. Writes nothing
 -- but positions and log heads; returns ids and what a consumer needs to find the event.
--- The heads are locked in brand order before the rows are read, so that two relays can't deadlock
--- and a paused one that wakes finds nothing left to number.
-create function cross_sequence_events(of_buckets smallint[], most int)
+-- Buckets whose slot the caller no longer holds are left alone. The heads are locked in brand order
+-- before the rows are read, so that two relays can't deadlock.
+create function cross_sequence_events(
+        of_slots smallint[], epochs bigint[], by uuid, of_buckets smallint[], most int)
     returns table (brand_id uuid, event_id uuid, conversation_id uuid, seq bigint, type text,
                    bucket smallint, "position" bigint, request_id text)
     language plpgsql security definer set search_path = pg_catalog, public as
 $$
 declare
+    held smallint[] := relay_held(of_slots, epochs, by);
+    wanted smallint[];
     brands_due uuid[];
 begin
+    wanted := array(select b from unnest(of_buckets) as b where (b / 16)::smallint = any (held));
     select array_agg(distinct d.brand_id) into brands_due from (
         select e.brand_id from events e
-        where e.position is null and e.bucket = any (of_buckets)
+        where e.position is null and e.bucket = any (wanted)
         order by e.bucket, e.conversation_id, e.seq limit most
     ) d;
     if brands_due is null then
@@ -179,7 +226,7 @@ begin
     return query
     with due as materialized (
         select e.brand_id, e.id, e.conversation_id, e.seq from events e
-        where e.position is null and e.bucket = any (of_buckets) and e.brand_id = any (brands_due)
+        where e.position is null and e.bucket = any (wanted) and e.brand_id = any (brands_due)
         order by e.bucket, e.conversation_id, e.seq limit most
     ), counted as (
         select d.brand_id, count(*) as n from due d group by d.brand_id
@@ -212,13 +259,30 @@ $$
 $$;
 
 -- Marks are only ever moved forward.
-create function relay_mark(of_slot smallint, of_brands uuid[], positions bigint[])
+create function relay_mark(of_slots smallint[], of_brands uuid[], positions bigint[])
     returns void
     language sql security definer set search_path = pg_catalog, public as
 $$
     insert into relay_marks as m (slot, brand_id, position)
-    select of_slot, b, max(p) from unnest(of_brands, positions) as t (b, p) group by b
+    select s, b, max(p) from unnest(of_slots, of_brands, positions) as t (s, b, p) group by s, b order by s, b
     on conflict (slot, brand_id) do update set position = greatest(m.position, excluded.position)
+$$;
+
+-- At rest: slots whose events are all published are marked up to the heads of the brands, so that a
+-- take-over needn't search through what other slots wrote meanwhile. True only for a holder.
+create function relay_settle(of_slots smallint[], epochs bigint[], by uuid, most int)
+    returns void
+    language plpgsql security definer set search_path = pg_catalog, public as
+$$
+declare
+    held smallint[] := relay_held(of_slots, epochs, by);
+begin
+    insert into relay_marks as m (slot, brand_id, position)
+    select s.slot, h.brand_id, h.position from unnest(held) as s (slot) cross join event_heads h
+    left join relay_marks k on k.slot = s.slot and k.brand_id = h.brand_id
+    where h.position > coalesce(k.position, 0) limit most
+    on conflict (slot, brand_id) do update set position = greatest(m.position, excluded.position);
+end
 $$;
 
 create function event_backlog()
@@ -232,8 +296,20 @@ create function cross_waiting_teams(most int)
     language sql stable security definer set search_path = pg_catalog, public as
 $$
     select c.brand_id, c.team_id from conversations c
-    where c.queued_at is not null and c.team_id is not null
+    join teams t on t.brand_id = c.brand_id and t.id = c.team_id
+    where c.queued_at is not null
+      -- A team that assigns by hand has only those that it has not looked at yet.
+      and (t.mode = 'auto' or c.waiting_reason is null or c.assignee_id is not null)
     group by c.brand_id, c.team_id order by min(c.queued_at) limit most
+$$;
+
+-- Figures only.
+create function routing_backlog()
+    returns table (waiting bigint, oldest_seconds double precision)
+    language sql stable security definer set search_path = pg_catalog, public as
+$$
+    select count(*), coalesce(extract(epoch from now() - min(q.queued_at)), 0)::double precision
+    from (select queued_at from conversations where queued_at is not null limit 100000) q
 $$;
 
 create function cross_due_clocks(most int)
@@ -262,23 +338,40 @@ $$
         (select min(snoozed_until) from conversations where status = 'snoozed')) - now())::double precision
 $$;
 
--- Replies that a sender may take: the first of each conversation that is neither waiting nor in the
--- hands of another.
+-- Replies that a sender has to look at: the first of each conversation unless another of it is under
+-- way, unfinished attempts whose lease ran out, and unconfirmed ones whose look-up is due. People's
+-- replies first, among them the nearest deadline; brands take turns. Two equal texts are never both in
+-- doubt: one waits until a person has settled the other.
 create function cross_due_messages(most int)
     returns table (brand_id uuid, message_id uuid, conversation_id uuid, channel_id uuid)
     language sql stable security definer set search_path = pg_catalog, public as
 $$
-    select o.brand_id, o.message_id, o.conversation_id, o.channel_id from outbound_messages o
-    where o.state in ('queued', 'sending', 'unknown') and not o.needs_decision
-      and (o.not_before is null or o.not_before <= now())
-      and (o.state <> 'sending' or o.lease_until < now())
-      and (o.state <> 'unknown' or o.lease_until is null or o.lease_until < now())
-      and not exists (
-          select from outbound_messages earlier
-          where earlier.brand_id = o.brand_id and earlier.conversation_id = o.conversation_id
-            and earlier.state in ('queued', 'sending', 'unknown') and not earlier.needs_decision
-            and (earlier.queued_at, earlier.message_id) < (o.queued_at, o.message_id))
-    order by o.queued_at, o.message_id limit most
+    select due.brand_id, due.message_id, due.conversation_id, due.channel_id from (
+        select o.brand_id, o.message_id, o.conversation_id, o.channel_id, o.queued_at, m.human,
+               row_number() over (partition by o.brand_id
+                                  order by m.human desc, k.due_at, o.queued_at, o.message_id) as turn
+        from outbound_messages o
+        cross join lateral (
+            select w.kind = 'reply' and w.author_type = 'member' as human from messages w
+            where w.brand_id = o.brand_id and w.id = o.message_id
+        ) m
+        cross join lateral (
+            select min(c.due_at) as due_at from sla_clocks c
+            where c.brand_id = o.brand_id and c.conversation_id = o.conversation_id and c.state = 'running'
+        ) k
+        where o.state in ('queued', 'sending', 'unknown') and not o.needs_decision
+          and (o.not_before is null or o.not_before <= now())
+          and (o.state = 'queued' or o.lease_until is null or o.lease_until < now())
+          and (o.state <> 'queued' or not exists (
+              select from outbound_messages other
+              where other.brand_id = o.brand_id and other.conversation_id = o.conversation_id
+                and other.message_id <> o.message_id
+                and (other.state in ('sending', 'unknown') and not other.needs_decision
+                  or other.state = 'unknown' and other.fingerprint = o.fingerprint
+                  or other.state = 'queued' and not other.needs_decision
+                     and (other.queued_at, other.message_id) < (o.queued_at, o.message_id))))
+    ) due
+    order by due.human desc, due.turn, due.queued_at, due.message_id limit most
 $$;
 
 -- Members whose presence of record no longer holds: marked online or away, but without a stream of a
@@ -297,11 +390,17 @@ $$
     limit most
 $$;
 
+-- True where the gateway wasn't known: it is new, or was buried and has to open its streams again.
 create function gateway_beat(of_gateway uuid)
-    returns void
+    returns boolean
     language sql security definer set search_path = pg_catalog, public as
 $$
-    insert into gateways (id) values (of_gateway) on conflict (id) do update set seen_at = now()
+    with known as (update gateways set seen_at = now() where id = of_gateway returning id),
+    made as (
+        insert into gateways (id) select of_gateway where not exists (select from known)
+        on conflict (id) do update set seen_at = now() returning id
+    )
+    select exists (select from made)
 $$;
 
 -- Drops the streams of gateways that have been silent too long, and the gateways themselves.
@@ -316,6 +415,7 @@ $$
        or gateway_id not in (select id from gateways)
 $$;
 
+-- The send budget of an app: shared by the brands that send through it, and tells nothing of them.
 create function app_budget(of_platform text, of_app text)
     returns table (remaining int, reset_at timestamptz)
     language sql stable security definer set search_path = pg_catalog, public as

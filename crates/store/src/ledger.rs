@@ -27,7 +27,7 @@ use uuid::Uuid;
 use crate::error::StoreError;
 pub use event::{Actor, Cause};
 pub use load::IdentityKey;
-pub(crate) use load::then;
+pub(crate) use load::{parse, then};
 pub use rows::{ActKind, NewAttachment, NewMessage, NewOutbound};
 use rows::{ActRow, AttachmentRow, EventRow, FiringRow, MessageRow, OutboundRow};
 
@@ -133,6 +133,8 @@ pub struct Conversation {
     pub last_message_at: Option<Timestamp>,
     /// Whether a reply failed and nobody has dealt with it.
     pub has_failed_send: bool,
+    /// The platform's id of the newest message that the customer has read.
+    pub customer_read_no: i64,
     /// What it came from: a post or a welcome message.
     pub origin: Option<(String, String)>,
     /// Its running clock.
@@ -267,6 +269,7 @@ impl Ledger {
                 preview: String::new(),
                 last_message_at: None,
                 has_failed_send: false,
+                customer_read_no: 0,
                 origin: new.origin,
                 clock: None,
                 touched: true,
@@ -299,11 +302,12 @@ impl Ledger {
         self.tell(id, &before, &effects, cause);
     }
 
-    /// Folds anew every conversation that got a late fact, and writes only the differences.
+    /// Folds anew every conversation that got a late fact, and writes only the differences; answers
+    /// how many those were.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn refold(&mut self, connection: &mut PgConnection, cause: &Cause) -> Result<(), StoreError> {
+    pub async fn refold(&mut self, connection: &mut PgConnection, cause: &Cause) -> Result<usize, StoreError> {
         let late: Vec<(BrandId, ConversationId)> = self
             .conversations
             .values()
@@ -311,8 +315,9 @@ impl Ledger {
             .map(|conversation| (conversation.brand, conversation.id))
             .collect();
         if late.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let count = late.len();
         let mut facts = load::facts(connection, &late).await?;
         let mut clocks = load::clocks(connection, &late).await?;
         for (_, id) in late {
@@ -320,7 +325,7 @@ impl Ledger {
             let stored = clocks.remove(&id).unwrap_or_default();
             self.refold_one(id, facts, stored, cause);
         }
-        Ok(())
+        Ok(count)
     }
 
     fn refold_one(&mut self, id: ConversationId, mut facts: Vec<Fact>, stored: Vec<StoredClock>, cause: &Cause) {
@@ -416,6 +421,16 @@ impl Ledger {
         if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.touched |= conversation.has_failed_send != failed;
             conversation.has_failed_send = failed;
+        }
+    }
+
+    /// Moves the customer's reading mark forward; one that came before changes nothing.
+    pub fn customer_read(&mut self, id: ConversationId, up_to: i64, at: Timestamp, cause: &Cause) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        if up_to > conversation.customer_read_no {
+            conversation.customer_read_no = up_to;
+            let data = json!({ "last_read_event_id": up_to.to_string(), "read_at": at });
+            emit(&mut self.events, conversation, self.now, EventType::MessageRead, cause, Some(data));
         }
     }
 

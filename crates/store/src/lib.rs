@@ -5,16 +5,37 @@
 //!
 //! Start reading at [`tx`] (how a transaction is made), then [`ledger`] (how a conversation changes).
 
+pub mod accounts;
+pub mod conversation_acts;
+pub mod conversations;
+pub mod events;
+pub mod brands;
+pub mod channels;
+pub mod conversation_clocks;
+pub mod members;
+pub mod messages;
+pub mod teams;
 pub mod bootstrap;
+pub mod budgets;
+pub mod contacts;
 pub mod dead;
 mod error;
+pub mod gateways;
+pub mod inbound;
 pub mod leases;
 pub mod ledger;
 pub mod migrate;
+pub mod outbound;
+pub mod presence;
+pub mod assignments;
+pub mod routing;
+pub mod timers;
 pub mod raw;
 pub mod routes;
 pub mod seal;
+pub mod sequencer;
 pub mod settle;
+pub mod skills;
 pub mod spool;
 mod ts;
 pub mod tx;

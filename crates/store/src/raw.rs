@@ -40,7 +40,7 @@ pub async fn keep(connection: &mut PgConnection, events: &[RawEvent]) -> Result<
     sqlx::query(
         "insert into raw_unclaimed (id, platform, app, account_id, kind, event_id, reason, payload, request_id)
          select id, platform, app, account_id, kind, event_id, reason, payload, request_id
-         from json_populate_recordset(null::raw_unclaimed, $1)
+         from jsonb_populate_recordset(null::raw_unclaimed, $1)
          on conflict on constraint raw_unclaimed_event_key do nothing",
     )
     .bind(sqlx::types::Json(events))

@@ -19,7 +19,7 @@ use crate::ts::Ts;
 /// What the platform said of a message that it took.
 #[derive(Debug, Clone)]
 pub struct Accepted {
-    /// The platform's id of the message.
+    /// The platform's id of the message; empty where a member says that it arrived.
     pub platform_event_id: String,
     /// The same as a number.
     pub event_no: i64,
@@ -32,7 +32,8 @@ pub struct Accepted {
 /// Marks a reply as sent and lets it act on its conversation, which the ledger must hold; false if
 /// it was settled before.
 ///
-/// Once, because only a message that is not yet `sent` is taken.
+/// Once, because only a message that is not yet `sent` is taken, or one that a member marked as sent
+/// and whose platform id and time are told now.
 ///
 /// # Errors
 /// When the database fails, or another message has that platform id.
@@ -50,18 +51,22 @@ pub async fn sent(
         client_ref: Option<String>,
         then_status: Option<String>,
         then_until: Option<Ts>,
+        was_marked: bool,
     }
     let row: Option<Row> = sqlx::query_as(
         "with settled as (
-             update outbound_messages set state = 'sent', needs_decision = false, settled_by = $3, code = null,
-                    detail = null, lease_token = null, lease_until = null, not_before = null
-             where brand_id = $1 and message_id = $2 and state <> 'sent'
-             returning brand_id, message_id, then_status, then_until
+             update outbound_messages o
+             set state = 'sent', needs_decision = false, settled_by = $3, code = null, detail = null,
+                 lease_token = null, lease_until = null, not_before = null
+             from messages w
+             where o.brand_id = $1 and o.message_id = $2 and w.brand_id = o.brand_id and w.id = o.message_id
+               and (o.state <> 'sent' or o.settled_by = 'member' and w.platform_event_id is null and $6 <> '')
+             returning o.brand_id, o.message_id, o.then_status, o.then_until, w.sent_at is not null as was_marked
          )
-         update messages m set sent_at = $4, order_at = $4, order_no = $5, platform_event_id = $6
+         update messages m set sent_at = $4, order_at = $4, order_no = $5, platform_event_id = nullif($6, '')
          from settled s where m.brand_id = s.brand_id and m.id = s.message_id
          returning m.conversation_id, m.kind, m.author_type, m.stored_seq, m.created_at, m.client_ref,
-                   s.then_status, s.then_until",
+                   s.then_status, s.then_until, s.was_marked",
     )
     .bind(brand.0)
     .bind(message.0)
@@ -74,7 +79,8 @@ pub async fn sent(
     let Some(row) = row else { return Ok(false) };
     let conversation = ConversationId(row.conversation_id);
     let cause = Cause { client_ref: row.client_ref, ..cause.clone() };
-    ledger.emit(conversation, EventType::MessageSent, &cause, Some(json!({ "message_id": message })));
+    let kind = if row.was_marked { EventType::MessageUpdated } else { EventType::MessageSent };
+    ledger.emit(conversation, kind, &cause, Some(json!({ "message_id": message })));
     ledger.record(
         conversation,
         Fact {
@@ -90,14 +96,25 @@ pub async fn sent(
         },
         &cause,
     );
-    let still_failed: bool = sqlx::query_scalar(
+    let still_failed = has_failures(connection, brand, conversation).await?;
+    ledger.set_failed_send(conversation, still_failed);
+    Ok(true)
+}
+
+/// Whether a reply of this conversation waits for a person: failed, unconfirmed or held. One that was
+/// called off waits for nobody.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_failures(
+    connection: &mut PgConnection, brand: BrandId, conversation: ConversationId,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
         "select exists (select from outbound_messages where brand_id = $1 and conversation_id = $2
-             and (state = 'failed' or needs_decision))",
+             and (state = 'failed' and code is distinct from 'cancelled' or needs_decision))",
     )
     .bind(brand.0)
     .bind(conversation.0)
     .fetch_one(connection)
-    .await?;
-    ledger.set_failed_send(conversation, still_failed);
-    Ok(true)
+    .await?)
 }

@@ -153,10 +153,8 @@ impl Store {
 }
 
 fn commit_failure(error: sqlx::Error) -> StoreError {
-    match StoreError::from(error) {
-        StoreError::Unavailable(source) => StoreError::CommitUnknown(source),
-        other => other,
-    }
+    let failure = StoreError::from(error);
+    if let StoreError::Unavailable(source) = failure { StoreError::CommitUnknown(source) } else { failure }
 }
 
 fn pool(url: &SecretString, connections: u32) -> Result<PgPool, StoreError> {
@@ -234,6 +232,22 @@ transactions! {
     IngestTx {}
     /// A transaction on no brand's rows.
     SystemTx {}
+}
+
+impl IngestTx {
+    /// Lets the transaction see these brands from here on; what a batch belongs to is known only
+    /// after a first look at its routes.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn enter(&mut self, brands: &[BrandId]) -> Result<(), StoreError> {
+        let list: Vec<String> = brands.iter().map(|brand| brand.0.to_string()).collect();
+        sqlx::query("select set_config('roost.brand_ids', $1, true)")
+            .bind(format!("{{{}}}", list.join(",")))
+            .execute(self.conn())
+            .await?;
+        Ok(())
+    }
 }
 
 impl BrandTx {

@@ -28,7 +28,7 @@ impl Actor {
         }
     }
 
-    pub(super) fn id(self) -> Option<Uuid> {
+    pub(crate) fn id(self) -> Option<Uuid> {
         match self {
             Self::Contact(id) => Some(id.0),
             Self::Member(id) => Some(id.0),

@@ -107,6 +107,7 @@ struct ConversationRow {
     preview: String,
     last_message_at: Option<Ts>,
     has_failed_send: bool,
+    customer_read_no: i64,
     origin_kind: Option<String>,
     origin_ref: Option<String>,
 }
@@ -158,6 +159,7 @@ impl TryFrom<ConversationRow> for Conversation {
             preview: row.preview,
             last_message_at: get(row.last_message_at),
             has_failed_send: row.has_failed_send,
+            customer_read_no: row.customer_read_no,
             origin: row.origin_kind.zip(row.origin_ref),
             clock: None,
             touched: false,
@@ -176,7 +178,7 @@ pub(super) async fn lock_ids(
                 assigned_at, queued_at, waiting_reason, version, last_seq, cycle, cycle_started_at, waiting_since,
                 resolved_at, snoozed_until, clock_kind, clock_ordinal, clock_started_at, first_response_done,
                 next_responses, last_order_at, last_order_no, last_order_id, last_inbound_seq, opened_at, preview,
-                last_message_at, has_failed_send, origin_kind, origin_ref
+                last_message_at, has_failed_send, customer_read_no, origin_kind, origin_ref
          from conversations where brand_id = $1 and id = any($2) order by id for update",
     )
     .bind(brand.0)
@@ -199,7 +201,7 @@ pub(super) async fn lock_identities(
                 assigned_at, queued_at, waiting_reason, version, last_seq, cycle, cycle_started_at, waiting_since,
                 resolved_at, snoozed_until, clock_kind, clock_ordinal, clock_started_at, first_response_done,
                 next_responses, last_order_at, last_order_no, last_order_id, last_inbound_seq, opened_at, preview,
-                last_message_at, has_failed_send, origin_kind, origin_ref
+                last_message_at, has_failed_send, customer_read_no, origin_kind, origin_ref
          from conversations
          where (brand_id, id) in (
              select found.brand_id, found.id
@@ -349,7 +351,9 @@ pub(super) async fn facts(
              select * from unnest($1::uuid[], $2::uuid[]) as w (brand_id, conversation_id)
          )
          select m.conversation_id, m.id, m.kind, m.author_type, o.then_status, o.then_until as until,
-                m.order_at, m.order_no, m.stored_seq, m.created_at
+                m.order_at, m.order_no, m.stored_seq,
+                -- A reply may wait long before the platform takes it: its time is never ahead of us.
+                case when o.message_id is null then m.created_at else greatest(m.created_at, m.order_at) end as created_at
          from wanted join messages m using (brand_id, conversation_id)
          left join outbound_messages o on o.brand_id = m.brand_id and o.message_id = m.id
          where not m.is_history

@@ -105,6 +105,8 @@ pub struct NewMessage {
     pub order_no: i64,
     /// Older than the channel's connection.
     pub is_history: bool,
+    /// Encrypted on the platform.
+    pub is_unreadable: bool,
     /// The platform's time, once it has one.
     pub sent_at: Option<Timestamp>,
     /// The platform's id, once it has one.
@@ -134,6 +136,7 @@ pub(super) struct MessageRow {
     order_no: i64,
     stored_seq: i64,
     is_history: bool,
+    is_unreadable: bool,
     sent_at: Option<Timestamp>,
     platform_event_id: Option<String>,
     client_ref: Option<String>,
@@ -165,7 +168,7 @@ pub(super) struct OutboundRow {
     needs_decision: bool,
     then_status: Option<&'static str>,
     then_until: Option<Timestamp>,
-    // The text form of bytea, as json_populate_recordset reads it.
+    // The text form of bytea, as jsonb_populate_recordset reads it.
     fingerprint: String,
     attempt_no: i32,
     queued_at: Timestamp,
@@ -224,6 +227,7 @@ impl NewMessage {
             order_no: self.order_no,
             stored_seq: conversation.last_seq,
             is_history: self.is_history,
+            is_unreadable: self.is_unreadable,
             sent_at: self.sent_at,
             platform_event_id: self.platform_event_id,
             client_ref: self.client_ref,
@@ -363,6 +367,7 @@ pub(super) struct ConversationRow<'a> {
     preview: &'a str,
     last_message_at: Option<Timestamp>,
     has_failed_send: bool,
+    customer_read_no: i64,
     origin_kind: Option<&'a str>,
     origin_ref: Option<&'a str>,
 }
@@ -404,6 +409,7 @@ impl<'a> From<&'a Conversation> for ConversationRow<'a> {
             preview: &conversation.preview,
             last_message_at: conversation.last_message_at,
             has_failed_send: conversation.has_failed_send,
+            customer_read_no: conversation.customer_read_no,
             origin_kind: conversation.origin.as_ref().map(|(kind, _)| kind.as_str()),
             origin_ref: conversation.origin.as_ref().map(|(_, reference)| reference.as_str()),
         }

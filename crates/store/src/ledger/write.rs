@@ -100,13 +100,15 @@ insert into conversations as c (
     brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id, assignee_id, assigned_at,
     queued_at, waiting_reason, version, last_seq, cycle, cycle_started_at, waiting_since, resolved_at, snoozed_until,
     clock_kind, clock_ordinal, clock_started_at, first_response_done, next_responses, last_order_at, last_order_no,
-    last_order_id, last_inbound_seq, opened_at, preview, last_message_at, has_failed_send, origin_kind, origin_ref)
+    last_order_id, last_inbound_seq, opened_at, preview, last_message_at, has_failed_send,
+    customer_read_no, origin_kind, origin_ref)
 select
     brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id, assignee_id, assigned_at,
     queued_at, waiting_reason, version, last_seq, cycle, cycle_started_at, waiting_since, resolved_at, snoozed_until,
     clock_kind, clock_ordinal, clock_started_at, first_response_done, next_responses, last_order_at, last_order_no,
-    last_order_id, last_inbound_seq, opened_at, preview, last_message_at, has_failed_send, origin_kind, origin_ref
-from json_populate_recordset(null::conversations, $1)
+    last_order_id, last_inbound_seq, opened_at, preview, last_message_at, has_failed_send,
+    customer_read_no, origin_kind, origin_ref
+from jsonb_populate_recordset(null::conversations, $1)
 on conflict (brand_id, id) do update set
     status = excluded.status, priority = excluded.priority, team_id = excluded.team_id,
     assignee_id = excluded.assignee_id, assigned_at = excluded.assigned_at, queued_at = excluded.queued_at,
@@ -118,21 +120,24 @@ on conflict (brand_id, id) do update set
     last_order_at = excluded.last_order_at, last_order_no = excluded.last_order_no,
     last_order_id = excluded.last_order_id, last_inbound_seq = excluded.last_inbound_seq,
     preview = excluded.preview, last_message_at = excluded.last_message_at,
-    has_failed_send = excluded.has_failed_send, updated_at = now()";
+    has_failed_send = excluded.has_failed_send, customer_read_no = excluded.customer_read_no,
+    updated_at = now()";
 
 const MESSAGES: &str = "
 insert into messages (
     brand_id, id, conversation_id, channel_id, kind, author_type, author_id, text, entities, quick_reply_answer,
-    initiated_via, order_at, order_no, stored_seq, is_history, sent_at, platform_event_id, client_ref, created_at)
+    initiated_via, order_at, order_no, stored_seq, is_history, is_unreadable,
+    sent_at, platform_event_id, client_ref, created_at)
 select
     brand_id, id, conversation_id, channel_id, kind, author_type, author_id, text, entities, quick_reply_answer,
-    initiated_via, order_at, order_no, stored_seq, is_history, sent_at, platform_event_id, client_ref, created_at
-from json_populate_recordset(null::messages, $1)";
+    initiated_via, order_at, order_no, stored_seq, is_history, is_unreadable,
+    sent_at, platform_event_id, client_ref, created_at
+from jsonb_populate_recordset(null::messages, $1)";
 
 const ATTACHMENTS: &str = "
 insert into attachments (brand_id, id, message_id, ordinal, type, content_type, source_url, width, height, data)
 select brand_id, id, message_id, ordinal, type, content_type, source_url, width, height, data
-from json_populate_recordset(null::attachments, $1)";
+from jsonb_populate_recordset(null::attachments, $1)";
 
 const OUTBOUND: &str = "
 insert into outbound_messages (
@@ -141,12 +146,12 @@ insert into outbound_messages (
 select
     brand_id, message_id, conversation_id, channel_id, recipient_id, state, needs_decision, then_status, then_until,
     fingerprint, attempt_no, queued_at
-from json_populate_recordset(null::outbound_messages, $1)";
+from jsonb_populate_recordset(null::outbound_messages, $1)";
 
 const ACTS: &str = "
 insert into conversation_acts (brand_id, conversation_id, id, act, until, member_id, stored_seq, created_at)
 select brand_id, conversation_id, id, act, until, member_id, stored_seq, created_at
-from json_populate_recordset(null::conversation_acts, $1)";
+from jsonb_populate_recordset(null::conversation_acts, $1)";
 
 const CLOCKS: &str = "
 insert into sla_clocks as k (
@@ -155,7 +160,7 @@ insert into sla_clocks as k (
 select
     brand_id, id, conversation_id, cycle, kind, ordinal, state, policy_id, target_seconds, warning_percent, started_at,
     started_by, due_at, warn_at, next_fire_at, warned_at, breached_at, fired_at, settled_at, settled_by, verdict_no
-from json_populate_recordset(null::sla_clocks, $1)
+from jsonb_populate_recordset(null::sla_clocks, $1)
 on conflict (brand_id, id) do update set
     state = excluded.state, started_at = excluded.started_at, started_by = excluded.started_by,
     due_at = excluded.due_at, warn_at = excluded.warn_at, next_fire_at = excluded.next_fire_at,
@@ -165,7 +170,7 @@ on conflict (brand_id, id) do update set
 const FIRINGS: &str = "
 insert into sla_firings (brand_id, clock_id, what, verdict_no, fired_at)
 select brand_id, clock_id, what, verdict_no, fired_at
-from json_populate_recordset(null::sla_firings, $1)
+from jsonb_populate_recordset(null::sla_firings, $1)
 on conflict do nothing";
 
 const EVENTS: &str = "
@@ -175,4 +180,4 @@ insert into events (
 select
     brand_id, id, conversation_id, seq, type, subject_id, actor_type, actor_id, request_id, client_ref, bucket,
     occurred_at, data
-from json_populate_recordset(null::events, $1)";
+from jsonb_populate_recordset(null::events, $1)";

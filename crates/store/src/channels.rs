@@ -1,0 +1,258 @@
+//! Connected accounts.
+
+mod connect;
+
+
+use jiff::Timestamp;
+use roost_domain::event::EventType;
+use roost_domain::ids::{BrandId, ChannelId, TeamId};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::events::append_subject_event;
+use crate::ledger::Cause;
+use crate::seal::Sealer;
+use crate::ts::Ts;
+use crate::tx::BrandTx;
+pub use connect::{
+    ConnectRequest, Connected, NewChannel, begin_connect, connect, finish_connect, lose_account,
+};
+
+/// An account's token, which signs what is sent for it. `Debug` shows nothing of it.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The access token.
+    pub token: SecretString,
+    /// The secret that belongs to it.
+    pub secret: SecretString,
+}
+
+impl Credentials {
+    /// Seals them for a channel's row.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn seal(
+        &self,
+        sealer: &Sealer,
+        brand: BrandId,
+        channel: ChannelId,
+    ) -> Result<Vec<u8>, StoreError> {
+        let value = json!({
+            "token": self.token.expose_secret(), "secret": self.secret.expose_secret()
+        });
+        sealer.seal(&place(brand, channel), value.to_string().as_bytes())
+    }
+
+    /// Opens what [`Credentials::seal`] sealed.
+    ///
+    /// # Errors
+    /// When it was changed, moved, or sealed with another key.
+    pub fn open(
+        sealer: &Sealer,
+        brand: BrandId,
+        channel: ChannelId,
+        sealed: &[u8],
+    ) -> Result<Self, StoreError> {
+        let opened = sealer.open(&place(brand, channel), sealed)?;
+        let value: Value = serde_json::from_slice(&opened).map_err(|_| StoreError::Sealed)?;
+        let part = |name: &str| value[name].as_str().map(SecretString::from).ok_or(StoreError::Sealed);
+        Ok(Self { token: part("token")?, secret: part("secret")? })
+    }
+}
+
+fn place(brand: BrandId, channel: ChannelId) -> String {
+    format!("channels.credentials/{}/{}", brand.0, channel.0)
+}
+
+/// The credentials of a channel; none where it has none (any more).
+///
+/// # Errors
+/// When the database fails or the stored value doesn't open.
+pub async fn credentials(
+    tx: &mut BrandTx,
+    channel: ChannelId,
+    sealer: &Sealer,
+) -> Result<Option<Credentials>, StoreError> {
+    let brand = tx.brand();
+    let sealed: Option<Option<Vec<u8>>> =
+        sqlx::query_scalar("select credentials from channels where brand_id = $1 and id = $2")
+            .bind(brand.0)
+            .bind(channel.0)
+            .fetch_optional(tx.conn())
+            .await?;
+    match sealed.flatten() {
+        Some(sealed) => Credentials::open(sealer, brand, channel, &sealed).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A channel as it is shown: without its credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredChannel {
+    /// Ours.
+    pub id: ChannelId,
+    /// Such as `x`.
+    pub platform: String,
+    /// The app's name in the webhook path.
+    pub app: String,
+    /// The platform's id of the account.
+    pub account_id: String,
+    /// The handle without `@`.
+    pub handle: String,
+    /// What the brand calls it.
+    pub name: String,
+    /// Whose queue its conversations join.
+    pub team: Option<TeamId>,
+    /// `active`, `degraded`, `reauth_required` or `disconnected`.
+    pub status: String,
+    /// Why it isn't active.
+    pub status_reason: Option<String>,
+    /// When it was last connected.
+    pub connected_at: Timestamp,
+    /// The newest customer message.
+    pub last_inbound_at: Option<Timestamp>,
+    /// The newest reply that the platform took.
+    pub last_send_at: Option<Timestamp>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    platform: String,
+    app: String,
+    account_id: String,
+    handle: String,
+    name: String,
+    team_id: Option<Uuid>,
+    status: String,
+    status_reason: Option<String>,
+    connected_at: Ts,
+    last_inbound_at: Option<Ts>,
+    last_send_at: Option<Ts>,
+}
+
+impl From<Row> for StoredChannel {
+    fn from(row: Row) -> Self {
+        Self {
+            id: ChannelId(row.id),
+            platform: row.platform,
+            app: row.app,
+            account_id: row.account_id,
+            handle: row.handle,
+            name: row.name,
+            team: row.team_id.map(TeamId),
+            status: row.status,
+            status_reason: row.status_reason,
+            connected_at: row.connected_at.get(),
+            last_inbound_at: row.last_inbound_at.map(Ts::get),
+            last_send_at: row.last_send_at.map(Ts::get),
+        }
+    }
+}
+
+/// All channels of the brand, oldest first, or the wanted ones.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    tx: &mut BrandTx,
+    wanted: Option<&[ChannelId]>,
+) -> Result<Vec<StoredChannel>, StoreError> {
+    let brand = tx.brand();
+    let wanted: Option<Vec<Uuid>> = wanted.map(|ids| ids.iter().map(|id| id.0).collect());
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, platform, app, account_id, handle, name, team_id, status, status_reason, connected_at,
+                last_inbound_at, last_send_at
+         from channels where brand_id = $1 and ($2::uuid[] is null or id = any ($2)) order by id",
+    )
+    .bind(brand.0)
+    .bind(wanted)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Finds one channel.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(tx: &mut BrandTx, id: ChannelId) -> Result<Option<StoredChannel>, StoreError> {
+    Ok(list(tx, Some(&[id])).await?.pop())
+}
+
+/// A wanted change; what is none stays.
+#[derive(Debug, Clone, Default)]
+pub struct ChannelChange {
+    /// What the brand calls it.
+    pub name: Option<String>,
+    /// Whose queue its conversations join; the inner none is the brand's default team.
+    pub team: Option<Option<TeamId>>,
+}
+
+/// Changes a channel; false if there is no such channel. A team that isn't the brand's is refused by
+/// a foreign key.
+///
+/// # Errors
+/// When the database fails or a constraint refuses.
+pub async fn change(
+    tx: &mut BrandTx,
+    id: ChannelId,
+    change: &ChannelChange,
+) -> Result<bool, StoreError> {
+    let brand = tx.brand();
+    let done = sqlx::query(
+        "update channels set name = coalesce($3, name), team_id = case when $4 then $5 else team_id end
+         where brand_id = $1 and id = $2",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .bind(&change.name)
+    .bind(change.team.is_some())
+    .bind(change.team.flatten().map(|team| team.0))
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Disconnects a channel: its webhooks are no longer taken for the brand's and its token is
+/// forgotten. False if there is no such channel; twice does no harm.
+///
+/// # Errors
+/// When the database fails.
+pub async fn disconnect(
+    tx: &mut BrandTx,
+    id: ChannelId,
+    reason: &str,
+    cause: &Cause,
+) -> Result<bool, StoreError> {
+    let brand = tx.brand();
+    let before: Option<String> = sqlx::query_scalar(
+        "select status from channels where brand_id = $1 and id = $2 for update",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some(before) = before else { return Ok(false) };
+    if before == "disconnected" {
+        return Ok(true);
+    }
+    sqlx::query(
+        "update channels set status = 'disconnected', status_reason = $3, credentials = null
+         where brand_id = $1 and id = $2",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .bind(reason)
+    .execute(tx.conn())
+    .await?;
+    crate::routes::release(tx, id).await?;
+    let mut changed = Map::new();
+    changed.insert("status".to_owned(), json!([before, "disconnected"]));
+    let data = json!({ "status": "disconnected", "status_reason": reason, "changed": changed });
+    append_subject_event(tx, EventType::ChannelDisconnected, id.0, cause, data).await?;
+    Ok(true)
+}

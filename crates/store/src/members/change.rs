@@ -1,0 +1,230 @@
+//! Changing a member, and giving back what one can no longer hold.
+
+use roost_domain::event::EventType;
+use roost_domain::ids::{ConversationId, MemberId, TeamId};
+use roost_domain::role::Role;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::assignments::{Decided, DecidedBy, NewDecision, insert};
+use crate::error::StoreError;
+use crate::events::append_subject_event;
+use crate::ledger::{Cause, Ledger};
+use crate::tx::BrandTx;
+
+/// A wanted change; what is none stays.
+#[derive(Debug, Clone, Default)]
+pub struct MemberChange {
+    /// What colleagues call them.
+    pub name: Option<String>,
+    /// How many open conversations they take.
+    pub capacity: Option<i32>,
+    /// What they may do.
+    pub role: Option<Role>,
+    /// False deactivates.
+    pub active: Option<bool>,
+    /// All their teams.
+    pub teams: Option<Vec<TeamId>>,
+    /// The brand's own name for them; the inner none removes it.
+    pub external_id: Option<Option<String>>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberOutcome {
+    /// Done. These teams' conversations have to be given back, or all of them.
+    Done {
+        /// Teams that the member left.
+        left: Vec<TeamId>,
+        /// Whether the member was deactivated.
+        deactivated: bool,
+    },
+    /// No such member.
+    Missing,
+    /// A brand keeps an active owner.
+    LastOwner,
+    /// A team that isn't the brand's.
+    UnknownTeam,
+}
+
+/// Changes a member. What they hold is given back by [`release`], after this has been committed: by
+/// then nobody gives them anything new, and conversations are locked before members.
+///
+/// # Errors
+/// When the database fails.
+pub async fn change(
+    tx: &mut BrandTx,
+    id: MemberId,
+    change: &MemberChange,
+    cause: &Cause,
+) -> Result<MemberOutcome, StoreError> {
+    let brand = tx.brand();
+    // Owners are locked together, so that two of them can't leave at once.
+    let owners: Vec<Uuid> = sqlx::query_scalar(
+        "select id from members where brand_id = $1 and role = 'owner' and active order by id for update",
+    )
+    .bind(brand.0)
+    .fetch_all(tx.conn())
+    .await?;
+    let before: Option<(String, i32, String, bool, Option<String>)> = sqlx::query_as(
+        "select name, capacity, role, active, external_id from members where brand_id = $1 and id = $2 for update",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some((name, capacity, role, active, external_id)) = before else {
+        return Ok(MemberOutcome::Missing);
+    };
+    let role_after = change.role.map_or_else(|| role.clone(), |role| role.as_str().to_owned());
+    let active_after = change.active.unwrap_or(active);
+    if owners == [id.0] && (role_after != "owner" || !active_after) {
+        return Ok(MemberOutcome::LastOwner);
+    }
+    let capacity_after = change.capacity.unwrap_or(capacity);
+    let external_after = change.external_id.clone().unwrap_or_else(|| external_id.clone());
+    sqlx::query(
+        "update members set name = $3, capacity = $4, role = $5, active = $6, external_id = $7
+         where brand_id = $1 and id = $2",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .bind(change.name.as_ref().unwrap_or(&name))
+    .bind(capacity_after)
+    .bind(&role_after)
+    .bind(active_after)
+    .bind(&external_after)
+    .execute(tx.conn())
+    .await?;
+    let mut changed = Map::new();
+    let mut note = |field: &str, from: Value, to: Value| {
+        if from != to {
+            changed.insert(field.to_owned(), json!([from, to]));
+        }
+    };
+    note("capacity", json!(capacity), json!(capacity_after));
+    note("role", json!(role), json!(role_after));
+    note("active", json!(active), json!(active_after));
+    note("external_id", json!(external_id), json!(external_after));
+    let mut left = Vec::new();
+    if let Some(teams) = &change.teams {
+        let Some((from, gone)) = set_teams(tx, id, teams).await? else {
+            return Ok(MemberOutcome::UnknownTeam);
+        };
+        note("team_ids", json!(from), json!(teams));
+        left = gone;
+    }
+    let is_renamed = change.name.as_ref().is_some_and(|wanted| *wanted != name);
+    if !changed.is_empty() || is_renamed {
+        let data = json!({ "changed": changed });
+        append_subject_event(tx, EventType::MemberUpdated, id.0, cause, data).await?;
+    }
+    Ok(MemberOutcome::Done { left, deactivated: active && !active_after })
+}
+
+/// Replaces a member's teams; answers those before and those left, or none where one is unknown.
+async fn set_teams(
+    tx: &mut BrandTx,
+    id: MemberId,
+    teams: &[TeamId],
+) -> Result<Option<(Vec<TeamId>, Vec<TeamId>)>, StoreError> {
+    let brand = tx.brand();
+    let wanted: Vec<Uuid> = teams.iter().map(|team| team.0).collect();
+    let unknown: bool = sqlx::query_scalar(
+        "select exists (select from unnest($2::uuid[]) w (id)
+                        where not exists (select from teams t where t.brand_id = $1 and t.id = w.id))",
+    )
+    .bind(brand.0)
+    .bind(&wanted)
+    .fetch_one(tx.conn())
+    .await?;
+    if unknown {
+        return Ok(None);
+    }
+    let before: Vec<Uuid> = sqlx::query_scalar(
+        "select team_id from team_members where brand_id = $1 and member_id = $2 order by team_id",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .fetch_all(tx.conn())
+    .await?;
+    sqlx::query(
+        "delete from team_members where brand_id = $1 and member_id = $2 and not team_id = any ($3)",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .bind(&wanted)
+    .execute(tx.conn())
+    .await?;
+    sqlx::query(
+        "insert into team_members (brand_id, team_id, member_id)
+         select $1, team, $2 from unnest($3::uuid[]) team on conflict do nothing",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .bind(&wanted)
+    .execute(tx.conn())
+    .await?;
+    let left = before.iter().filter(|team| !wanted.contains(team)).copied().map(TeamId).collect();
+    Ok(Some((before.into_iter().map(TeamId).collect(), left)))
+}
+
+/// Conversations that one call gives back at most.
+const RELEASE_BATCH: i64 = 200;
+
+/// Takes conversations from a member: all unresolved ones, or the open ones of these teams. Answers
+/// how many; call it until that is 0.
+///
+/// Happens once for each conversation: it is taken only while the member still has it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn release(
+    tx: &mut BrandTx,
+    id: MemberId,
+    teams: Option<&[TeamId]>,
+    reason: &str,
+    cause: &Cause,
+) -> Result<usize, StoreError> {
+    let brand = tx.brand();
+    let of_teams: Option<Vec<Uuid>> = teams.map(|teams| teams.iter().map(|team| team.0).collect());
+    let held: Vec<Uuid> = sqlx::query_scalar(
+        "select id from conversations
+         where brand_id = $1 and assignee_id = $2 and status <> 'resolved'
+           and ($3::uuid[] is null or status = 'open' and team_id = any ($3))
+         order by id limit $4",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .bind(of_teams)
+    .bind(RELEASE_BATCH)
+    .fetch_all(tx.conn())
+    .await?;
+    if held.is_empty() {
+        return Ok(0);
+    }
+    let held: Vec<ConversationId> = held.into_iter().map(ConversationId).collect();
+    let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
+    ledger.lock(tx.conn(), brand, &held).await?;
+    let still: Vec<ConversationId> =
+        ledger.all().filter(|one| one.assignee == Some(id)).map(|one| one.id).collect();
+    for conversation in &still {
+        ledger.assign(*conversation, None, cause);
+    }
+    let decisions: Vec<NewDecision> = still
+        .iter()
+        .map(|conversation| NewDecision {
+            conversation: *conversation,
+            team: ledger.get(*conversation).and_then(|one| one.team),
+            outcome: Decided::Unassigned,
+            by: DecidedBy::Member,
+            actor: cause.actor.id().map(MemberId),
+            reason: reason.to_owned(),
+            over_capacity: false,
+            candidates: Vec::new(),
+        })
+        .collect();
+    insert(tx.conn(), brand, &decisions).await?;
+    ledger.flush(tx.conn()).await?;
+    Ok(still.len())
+}

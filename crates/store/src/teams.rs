@@ -1,0 +1,171 @@
+//! Teams and their queues.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use roost_domain::event::EventType;
+use roost_domain::ids::{ConversationId, MemberId, TeamId};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::events::append_subject_event;
+use crate::ledger::Cause;
+use crate::ts::Ts;
+use crate::tx::BrandTx;
+
+/// A team with its members.
+#[derive(Debug, Clone)]
+pub struct StoredTeam {
+    /// Ours.
+    pub id: TeamId,
+    /// Unique in the brand.
+    pub name: String,
+    /// `auto` or `manual`.
+    pub mode: String,
+    /// Whether conversations of channels without a team go here.
+    pub is_default: bool,
+    /// Who is in it, by id.
+    pub members: Vec<MemberId>,
+}
+
+/// All teams of the brand by name, or the wanted ones.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    tx: &mut BrandTx,
+    wanted: Option<&[TeamId]>,
+) -> Result<Vec<StoredTeam>, StoreError> {
+    let brand = tx.brand();
+    let wanted: Option<Vec<Uuid>> = wanted.map(|ids| ids.iter().map(|id| id.0).collect());
+    let rows: Vec<(Uuid, String, String, bool, Vec<Uuid>)> = sqlx::query_as(
+        "select t.id, t.name, t.mode, t.is_default,
+                array(select m.member_id from team_members m
+                      where m.brand_id = t.brand_id and m.team_id = t.id order by m.member_id)
+         from teams t where t.brand_id = $1 and ($2::uuid[] is null or t.id = any ($2)) order by t.name, t.id",
+    )
+    .bind(brand.0)
+    .bind(wanted)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, name, mode, is_default, members)| StoredTeam {
+            id: TeamId(id),
+            name,
+            mode,
+            is_default,
+            members: members.into_iter().map(MemberId).collect(),
+        })
+        .collect())
+}
+
+/// Makes a team. A name that is taken is refused by `teams_name_key`, a member that isn't the
+/// brand's by a foreign key.
+///
+/// # Errors
+/// When the database fails or a constraint refuses.
+pub async fn create(
+    tx: &mut BrandTx,
+    name: &str,
+    mode: &str,
+    members: &[MemberId],
+    cause: &Cause,
+) -> Result<TeamId, StoreError> {
+    let brand = tx.brand();
+    let id = TeamId(Uuid::now_v7());
+    sqlx::query("insert into teams (brand_id, id, name, mode) values ($1, $2, $3, $4)")
+        .bind(brand.0)
+        .bind(id.0)
+        .bind(name)
+        .bind(mode)
+        .execute(tx.conn())
+        .await?;
+    let members: Vec<Uuid> = members.iter().map(|member| member.0).collect();
+    sqlx::query(
+        "insert into team_members (brand_id, team_id, member_id)
+         select $1, $2, member from unnest($3::uuid[]) member on conflict do nothing",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .bind(members)
+    .execute(tx.conn())
+    .await?;
+    append_subject_event(tx, EventType::TeamUpdated, id.0, cause, json!({ "mode": mode })).await?;
+    Ok(id)
+}
+
+/// A conversation that waits in a team.
+#[derive(Debug, Clone)]
+pub struct QueuedConversation {
+    /// Which one.
+    pub id: ConversationId,
+    /// How urgent.
+    pub priority: String,
+    /// Since when it waits; never restarts.
+    pub queued_at: Timestamp,
+    /// The earliest due instant of its running clocks.
+    pub due_at: Option<Timestamp>,
+    /// Why it waits.
+    pub reason: Option<String>,
+}
+
+/// A team's queue in the router's order, front first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn queue(
+    tx: &mut BrandTx,
+    team: TeamId,
+    limit: i64,
+) -> Result<Vec<QueuedConversation>, StoreError> {
+    let brand = tx.brand();
+    let rows: Vec<(Uuid, String, Ts, Option<Ts>, Option<String>)> = sqlx::query_as(
+        "select c.id, c.priority, c.queued_at, k.due_at, c.waiting_reason from conversations c
+         left join lateral (
+             select min(due_at) as due_at from sla_clocks
+             where brand_id = c.brand_id and conversation_id = c.id and state = 'running'
+         ) k on true
+         where c.brand_id = $1 and c.team_id = $2 and c.queued_at is not null
+         order by array_position(array['urgent', 'high', 'normal', 'low'], c.priority), k.due_at nulls last,
+                  c.queued_at, c.id
+         limit $3",
+    )
+    .bind(brand.0)
+    .bind(team.0)
+    .bind(limit)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, priority, queued_at, due_at, reason)| QueuedConversation {
+            id: ConversationId(id),
+            priority,
+            queued_at: queued_at.get(),
+            due_at: due_at.map(Ts::get),
+            reason,
+        })
+        .collect())
+}
+
+/// The teams of members, by id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_members(
+    tx: &mut BrandTx,
+) -> Result<BTreeMap<MemberId, Vec<TeamId>>, StoreError> {
+    let brand = tx.brand();
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select member_id, team_id from team_members where brand_id = $1 order by member_id, team_id",
+    )
+    .bind(brand.0)
+    .fetch_all(tx.conn())
+    .await?;
+    let mut teams: BTreeMap<MemberId, Vec<TeamId>> = BTreeMap::new();
+    for (member, team) in rows {
+        teams.entry(MemberId(member)).or_default().push(TeamId(team));
+    }
+    Ok(teams)
+}

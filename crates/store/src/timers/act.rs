@@ -1,0 +1,123 @@
+//! Firing clocks and ending snoozes of one brand.
+
+use std::collections::HashSet;
+
+use jiff::SignedDuration;
+use roost_domain::conversation::Status;
+use roost_domain::ids::{ClockId, ConversationId};
+use roost_domain::sla::Firing;
+use uuid::Uuid;
+
+use super::DueClock;
+use crate::error::StoreError;
+use crate::ledger::{ActKind, Cause, Ledger};
+use crate::ts::Ts;
+use crate::tx::BrandTx;
+
+/// What firing a brand's clocks did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fired {
+    /// Each thing that was told, and how long after its due instant.
+    pub told: Vec<(Firing, SignedDuration)>,
+    /// Clocks whose conversation somebody else had in hand; they are due still.
+    pub skipped: usize,
+    /// Clocks that were due without being their conversation's running one: put to rest.
+    pub orphans: Vec<ClockId>,
+}
+
+/// Fires clocks of the transaction's brand, in the order given.
+///
+/// Once, because the conversation is locked before its clock is read and `sla_firings` holds a row
+/// for each thing told.
+///
+/// # Errors
+/// When the database fails.
+pub async fn fire(tx: &mut BrandTx, due: &[DueClock]) -> Result<Fired, StoreError> {
+    let brand = tx.brand();
+    let conversations: Vec<ConversationId> = due.iter().map(|clock| clock.conversation).collect();
+    let (mut ledger, held) = take(tx, &conversations).await?;
+    let mut fired = Fired::default();
+    let mut looked_at = Vec::new();
+    for clock in due {
+        if !held.contains(&clock.conversation) {
+            fired.skipped += 1;
+            continue;
+        }
+        looked_at.push(clock.clock.0);
+        let Some(running) = ledger
+            .get(clock.conversation)
+            .and_then(|conversation| conversation.clock.clone())
+        else {
+            continue;
+        };
+        for firing in running.timer().fire(ledger.now) {
+            let due_at = match firing {
+                Firing::Warning(_) => running.warn_at,
+                Firing::Breach => running.due_at,
+            };
+            fired.told.push((firing, ledger.now.duration_since(due_at)));
+        }
+        ledger.fire_due(clock.conversation);
+    }
+    let now = Ts::from(ledger.now);
+    ledger.flush(tx.conn()).await?;
+    // Whatever is still due now would be found again and again, and keep others from their turn.
+    let orphans: Vec<Uuid> = sqlx::query_scalar(
+        "update sla_clocks set next_fire_at = null
+         where brand_id = $1 and id = any ($2) and next_fire_at <= $3 returning id",
+    )
+    .bind(brand.0)
+    .bind(looked_at)
+    .bind(now)
+    .fetch_all(tx.conn())
+    .await?;
+    fired.orphans = orphans.into_iter().map(ClockId).collect();
+    Ok(fired)
+}
+
+/// Ends snoozes of the transaction's brand that have run out; answers how many.
+///
+/// Once, because the conversation is locked before its state is read.
+///
+/// # Errors
+/// When the database fails.
+pub async fn wake(tx: &mut BrandTx, due: &[ConversationId]) -> Result<usize, StoreError> {
+    let (mut ledger, held) = take(tx, due).await?;
+    let cause = Cause::system();
+    let mut woken = 0;
+    for id in due.iter().filter(|id| held.contains(id)) {
+        let is_over = ledger.get(*id).is_some_and(|conversation| {
+            let state = conversation.state;
+            state.status == Status::Snoozed
+                && state.snoozed_until.is_some_and(|until| until <= ledger.now)
+        });
+        if is_over {
+            ledger.act(*id, ActKind::Wake, None, &cause);
+            woken += 1;
+        }
+    }
+    ledger.refold(tx.conn(), &cause).await?;
+    ledger.flush(tx.conn()).await?;
+    Ok(woken)
+}
+
+/// Locks those conversations that nobody else has in hand.
+async fn take(
+    tx: &mut BrandTx,
+    wanted: &[ConversationId],
+) -> Result<(Ledger, HashSet<ConversationId>), StoreError> {
+    let brand = tx.brand();
+    let ids: Vec<Uuid> = wanted.iter().map(|id| id.0).collect();
+    let free: Vec<Uuid> = sqlx::query_scalar(
+        "select id from conversations where brand_id = $1 and id = any ($2) order by id for update skip locked",
+    )
+    .bind(brand.0)
+    .bind(ids)
+    .fetch_all(tx.conn())
+    .await?;
+    let free: Vec<ConversationId> = free.into_iter().map(ConversationId).collect();
+    // Begun under the locks: its time is later than whatever was written before them.
+    let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
+    ledger.lock(tx.conn(), brand, &free).await?;
+    Ok((ledger, free.into_iter().collect()))
+}
