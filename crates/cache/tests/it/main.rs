@@ -1,0 +1,4 @@
+//! Against a real Redis, named by `ROOST_TEST_REDIS_URL`.
+
+#[cfg(test)]
+mod live;
