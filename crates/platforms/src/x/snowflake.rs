@@ -1,0 +1,31 @@
+//! Times inside X's ids.
+
+use jiff::Timestamp;
+
+/// Milliseconds between the Unix epoch and X's own (2010-11-04T01:42:54.657Z).
+const EPOCH_MS: i64 = 1_288_834_974_657;
+
+/// The instant at which X gave out this id, to the millisecond. Any positive 63-bit id has one.
+#[must_use]
+pub fn time_of(id: i64) -> Timestamp {
+    // 41 bits of milliseconds end in the year 2080, far inside what a timestamp can hold.
+    Timestamp::from_millisecond((id.max(0) >> 22) + EPOCH_MS).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_id_tells_its_time() {
+        let at = time_of(1_900_000_000_000_000_001);
+        assert_eq!(at, "2025-03-13T01:44:34.949Z".parse().unwrap());
+    }
+
+    #[test]
+    fn the_smallest_and_the_largest_ids_have_times() {
+        assert_eq!(time_of(0).as_millisecond(), EPOCH_MS);
+        assert_eq!(time_of(-1).as_millisecond(), EPOCH_MS);
+        assert!(time_of(i64::MAX) > time_of(1));
+    }
+}
