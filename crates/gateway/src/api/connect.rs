@@ -1,0 +1,231 @@
+//! Connecting an X account: OAuth 1.0a in three legs, then its events.
+//!
+//! The browser goes to X and comes back without a session of ours: the cookie that it was given
+//! before says that it is the one that began. The channel is active only once X has let us read
+//! (webhook) and write (token).
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use roost_domain::ids::{BrandId, MemberId};
+use roost_domain::role::Permission;
+use roost_platforms::x::client::{AccessToken, ApiError, RequestToken};
+use roost_store::channels::{self, ConnectRequest, Credentials, NewChannel};
+use roost_store::ledger::{Actor as Who, Cause};
+use roost_store::routes::{Account, Route};
+use roost_store::{StoreError, members};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::channels::bearer;
+use crate::app::App;
+use crate::auth::refresh::{hash, random};
+use crate::auth::{Actor, Administer, cookies, request_id};
+use crate::input::{OptionalBody, Query};
+use crate::problem::{Code, Problem, ProblemBody, chain};
+use crate::wire::channel::{ConnectView, Nothing};
+
+/// The X app that belongs to the installation.
+const APP: &str = "main";
+/// How long a person has to agree, in seconds.
+const CONNECT_SECONDS: i64 = 600;
+
+/// Where X posts events of the installation's app.
+pub(super) fn webhook_url(app: &App) -> String {
+    format!("{}/webhooks/x/{APP}", app.config.public.webhook_url)
+}
+
+fn seal_place(token_hash: &[u8]) -> String {
+    let hex: String = token_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("connect_requests.token_secret/{hex}")
+}
+
+/// Begins a connection: send the owner of the account to `authorize_url`, in the same browser.
+#[utoipa::path(
+    post, path = "/v1/channels/x/connect", tag = "channels", request_body = Option<Nothing>,
+    responses(
+        (status = 200, body = ConnectView), (status = 403, body = ProblemBody), (status = 502, body = ProblemBody)
+    )
+)]
+pub(crate) async fn begin(
+    app: web::Data<App>,
+    actor: Actor<Administer>,
+    body: OptionalBody<Nothing>,
+) -> Result<HttpResponse, Problem> {
+    let Nothing {} = body.0;
+    let callback = format!("{}/oauth/x/callback", app.config.public.url);
+    let token = app.x.request_token(&callback).await.map_err(platform)?;
+    let browser = random()?;
+    let token_hash = hash(&token.token);
+    let secret = token.secret.expose_secret().as_bytes();
+    let request = ConnectRequest {
+        token_secret: app.sealer.seal(&seal_place(&token_hash), secret)?,
+        token_hash,
+        app: APP.to_owned(),
+        brand: actor.brand,
+        member: actor.member,
+        browser_hash: hash(&browser),
+    };
+    app.store
+        .system(move |tx| {
+            Box::pin(async move { channels::begin_connect(tx, &request).await })
+        })
+        .await?;
+    let view = ConnectView {
+        authorize_url: format!("{}?oauth_token={}", app.config.x.authorize_url, escape(&token.token)),
+    };
+    let cookie = cookies::set(cookies::CONNECT, &browser, "Lax", CONNECT_SECONDS);
+    Ok(HttpResponse::Ok().insert_header(("set-cookie", cookie)).json(view))
+}
+
+/// Tokens of X are letters and digits; whatever else comes must not leave its place in a URL.
+fn escape(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+/// Ends a connection: X sends the browser here.
+#[utoipa::path(
+    get, path = "/oauth/x/callback", tag = "channels", security(()),
+    params(
+        ("oauth_token" = Option<String>, Query), ("oauth_verifier" = Option<String>, Query),
+        ("denied" = Option<String>, Query)
+    ),
+    responses(
+        (status = 200, description = "A small page that says so", content_type = "text/html"),
+        (status = 422, body = ProblemBody, description = "connect_expired, connect_denied"),
+        (status = 502, body = ProblemBody)
+    )
+)]
+pub(crate) async fn callback(
+    app: web::Data<App>,
+    request: HttpRequest,
+    query: Query,
+) -> Result<HttpResponse, Problem> {
+    let denied = query.text("denied");
+    let token = query.text("oauth_token").or_else(|| denied.clone());
+    let verifier = query.text("oauth_verifier");
+    query.finish()?;
+    let expired = || Problem::new(Code::ConnectExpired);
+    let token = token.filter(|token| !token.trim().is_empty()).ok_or_else(expired)?;
+    let browser = cookies::find(&request, cookies::CONNECT).ok_or_else(expired)?;
+    let begun = take(&app, &token, &browser).await?;
+    if denied.is_some() {
+        return Err(Problem::new(Code::ConnectDenied));
+    }
+    let verifier = verifier.filter(|verifier| !verifier.is_empty()).ok_or_else(expired)?;
+    may_connect(&app, begun.brand, begun.member).await?;
+    let secret = app.sealer.open(&seal_place(&begun.token_hash), &begun.token_secret)?;
+    let secret = String::from_utf8(secret).map_err(|error| Problem::caused(Code::Internal, error))?;
+    let token = RequestToken { token, secret: SecretString::from(secret) };
+    let access = app.x.access_token(&token, &verifier).await.map_err(platform)?;
+    listen(&app, &access).await.map_err(platform)?;
+    let cause = Cause::new(Who::Member(begun.member), Some(request_id(&request)));
+    let handle = access.screen_name.clone();
+    connect(&app, begun.brand, access, cause).await?;
+    let page = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Connected</title>\
+         <p>Connected @{}. You can close this page.</p></html>",
+        text(&handle)
+    );
+    let gone = cookies::set(cookies::CONNECT, "", "Lax", 0);
+    Ok(HttpResponse::Ok()
+        .insert_header(("set-cookie", gone))
+        .content_type("text/html; charset=utf-8")
+        .body(page))
+}
+
+/// Handles of X are letters, digits and underscores; a page shows nothing else.
+fn text(handle: &str) -> String {
+    handle.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+}
+
+async fn take(app: &App, token: &str, browser: &str) -> Result<ConnectRequest, Problem> {
+    let (token_hash, browser_hash) = (hash(token), hash(browser));
+    let found = app.store.system(move |tx| {
+        Box::pin(async move { channels::finish_connect(tx, &token_hash, &browser_hash).await })
+    });
+    found.await?.ok_or_else(|| Problem::new(Code::ConnectExpired))
+}
+
+/// Who began must still be allowed to.
+async fn may_connect(app: &App, brand: BrandId, member: MemberId) -> Result<(), Problem> {
+    let found = app.store.brand(brand, move |tx| Box::pin(members::find(tx, member))).await?;
+    match found {
+        Some(member) if member.active && member.role.allows(Permission::Administer) => Ok(()),
+        Some(_) | None => Err(Problem::new(Code::Forbidden)),
+    }
+}
+
+/// Sees to it that X posts the account's events to us: the app's webhook, valid, and a subscription.
+async fn listen(app: &App, access: &AccessToken) -> Result<(), ApiError> {
+    let x = &app.x;
+    let bearer = bearer(app, x).await?;
+    let url = webhook_url(app);
+    let known = x.list_webhooks(&bearer).await?.into_iter().find(|webhook| webhook.url == url);
+    let webhook = match known {
+        Some(webhook) => webhook,
+        None => match x.create_webhook(&bearer, &url).await {
+            Ok(webhook) => webhook,
+            // Somebody else's connection may have made it a moment ago.
+            Err(error) => {
+                let known = x.list_webhooks(&bearer).await?;
+                known.into_iter().find(|webhook| webhook.url == url).ok_or(error)?
+            }
+        },
+    };
+    if !webhook.valid && !x.validate_webhook(&bearer, &webhook.id).await? {
+        return Err(ApiError::Unexpected("webhook is not valid"));
+    }
+    x.subscribe(&access.credentials, &webhook.id).await
+}
+
+/// Makes the channel active; whoever had the account before is told that they lost it.
+async fn connect(
+    app: &App,
+    brand: BrandId,
+    access: AccessToken,
+    cause: Cause,
+) -> Result<(), Problem> {
+    let new = NewChannel {
+        account: Account {
+            platform: "x".to_owned(),
+            app: APP.to_owned(),
+            account_id: access.user_id,
+        },
+        handle: access.screen_name,
+        credentials: Credentials {
+            token: access.credentials.token,
+            secret: access.credentials.secret,
+        },
+    };
+    let sealer = app.sealer.clone();
+    let connected = app
+        .store
+        .brand(brand, move |tx| {
+            Box::pin(async move { channels::connect(tx, &new, &sealer, &cause).await })
+        })
+        .await?;
+    app.hint_relay();
+    tracing::info!(brand.id = %brand, channel.id = %connected.channel, "an account was connected");
+    if let Some(before) = connected.before
+        && let Err(error) = tell_loser(app, before).await
+    {
+        // Its route is gone all the same; only its status still says active.
+        tracing::error!(channel.id = %before.channel, error = chain(&error), "cannot mark a channel disconnected");
+    }
+    Ok(())
+}
+
+async fn tell_loser(app: &App, before: Route) -> Result<(), StoreError> {
+    app.store
+        .brand(before.brand, move |tx| Box::pin(channels::lose_account(tx, before.channel)))
+        .await?;
+    app.hint_relay();
+    Ok(())
+}
+
+fn platform(error: ApiError) -> Problem {
+    Problem::caused(Code::PlatformFailed, chain(&error))
+}

@@ -1,0 +1,216 @@
+//! Members.
+
+use actix_web::{HttpResponse, web};
+use roost_domain::ids::{BrandId, MemberId, TeamId};
+use roost_domain::role::{Permission, Role};
+use roost_domain::routing::Presence;
+use roost_store::ledger::Cause;
+use roost_store::members::{self, MemberChange, MemberOutcome};
+use roost_store::presence;
+
+use crate::app::App;
+use crate::auth::{Actor, Administer, Read};
+use crate::input::{Body, Checks, Id, Query};
+use crate::problem::{Code, Problem, ProblemBody};
+use crate::wire::list::{Cursors, Paged};
+use crate::wire::member::{MemberPatch, MemberView, SetPresence};
+
+/// Most conversations that a member may be given at once.
+const MAX_CAPACITY: i64 = 10_000;
+
+/// All members by name.
+#[utoipa::path(
+    get, path = "/v1/members", tag = "members",
+    params(("limit" = Option<i64>, Query, description = "1 to 200"), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Paged<MemberView>), (status = 401, body = ProblemBody))
+)]
+pub(crate) async fn list(
+    app: web::Data<App>,
+    actor: Actor<Read>,
+    query: Query,
+) -> Result<HttpResponse, Problem> {
+    let limit = query.limit();
+    let cursor = query.text("cursor");
+    query.finish()?;
+    let cursors = Cursors::of(&["members", &actor.brand.to_string()]);
+    let after: Option<(String, MemberId)> =
+        cursor.map(|cursor| cursors.read(&cursor)).transpose()?;
+    let rows = app
+        .store
+        .brand(actor.brand, move |tx| {
+            Box::pin(async move {
+                let after = after.as_ref().map(|(name, id)| (name.as_str(), *id));
+                members::list(tx, None, after, limit + 1).await
+            })
+        })
+        .await?;
+    let (rows, next_cursor) = cursors.page(rows, limit, |row| (row.name.clone(), row.id));
+    let data: Vec<MemberView> = rows.into_iter().map(Into::into).collect();
+    Ok(HttpResponse::Ok().json(Paged { data, next_cursor }))
+}
+
+/// One member.
+#[utoipa::path(
+    get, path = "/v1/members/{id}", tag = "members", params(("id" = String, Path)),
+    responses((status = 200, body = MemberView), (status = 404, body = ProblemBody))
+)]
+pub(crate) async fn get(
+    app: web::Data<App>,
+    actor: Actor<Read>,
+    id: Id<MemberId>,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(show(&app, actor.brand, id.0).await?))
+}
+
+async fn show(app: &App, brand: BrandId, id: MemberId) -> Result<MemberView, Problem> {
+    let found = app.store.brand(brand, move |tx| Box::pin(members::find(tx, id))).await?;
+    found.map(Into::into).ok_or_else(Problem::not_found)
+}
+
+impl MemberPatch {
+    fn check(self) -> Result<MemberChange, Problem> {
+        let mut checks = Checks::default();
+        let capacity = self.capacity.and_then(|capacity| {
+            let capacity = i32::try_from(capacity).ok().filter(|_| (0..=MAX_CAPACITY).contains(&capacity));
+            if capacity.is_none() {
+                checks.fault("/capacity", "must be a whole number from 0 to 10000");
+            }
+            capacity
+        });
+        let change = MemberChange {
+            name: self.name.map(|name| checks.line("/name", &name, 1, 200)),
+            capacity,
+            role: self.role.and_then(|role| checks.parse::<Role>("/role", &role)),
+            active: self.active,
+            teams: self.team_ids.map(|ids| {
+                let parse = |(index, id): (usize, &String)| {
+                    checks.parse::<TeamId>(&format!("/team_ids/{index}"), id)
+                };
+                let mut teams: Vec<TeamId> = ids.iter().enumerate().filter_map(parse).collect();
+                teams.sort_unstable();
+                teams.dedup();
+                teams
+            }),
+            external_id: self
+                .external_id
+                .map(|id| id.map(|id| checks.line("/external_id", &id, 1, 200))),
+        };
+        checks.finish()?;
+        Ok(change)
+    }
+}
+
+/// Changes a member: capacity, teams, role, name; `active: false` deactivates.
+#[utoipa::path(
+    patch, path = "/v1/members/{id}", tag = "members", params(("id" = String, Path)), request_body = MemberPatch,
+    responses(
+        (status = 200, body = MemberView), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody),
+        (status = 404, body = ProblemBody), (status = 409, body = ProblemBody, description = "last_owner"),
+        (status = 422, body = ProblemBody)
+    )
+)]
+pub(crate) async fn patch(
+    app: web::Data<App>,
+    actor: Actor<Administer>,
+    id: Id<MemberId>,
+    body: Body<MemberPatch>,
+) -> Result<HttpResponse, Problem> {
+    let wanted = body.0.check()?;
+    let id = id.0;
+    // Only an owner makes or unmakes owners.
+    let before = show_role(&app, actor.brand, id).await?;
+    let is_owners_matter = wanted.role == Some(Role::Owner)
+        || (before == Role::Owner && (wanted.role.is_some() || wanted.active == Some(false)));
+    if is_owners_matter && actor.role != Role::Owner {
+        return Err(Problem::new(Code::Forbidden));
+    }
+    let cause = actor.cause();
+    let of_change = cause.clone();
+    let outcome = app
+        .store
+        .brand(actor.brand, move |tx| {
+            Box::pin(async move { members::change(tx, id, &wanted, &of_change).await })
+        })
+        .await?;
+    match outcome {
+        MemberOutcome::Done { left, deactivated } => {
+            if deactivated {
+                release(&app, actor.brand, id, None, "member deactivated", cause).await?;
+            } else if !left.is_empty() {
+                release(&app, actor.brand, id, Some(left), "member left the team", cause).await?;
+            }
+        }
+        MemberOutcome::Missing => return Err(Problem::not_found()),
+        MemberOutcome::LastOwner => return Err(Problem::new(Code::LastOwner)),
+        MemberOutcome::UnknownTeam => {
+            return Err(Problem::at(Code::UnknownReference, "/team_ids", "names an unknown team"));
+        }
+    }
+    // Capacity and teams decide who may be given work.
+    app.hint_router();
+    Ok(HttpResponse::Ok().json(show(&app, actor.brand, id).await?))
+}
+
+async fn show_role(app: &App, brand: BrandId, id: MemberId) -> Result<Role, Problem> {
+    let found = app.store.brand(brand, move |tx| Box::pin(members::find(tx, id))).await?;
+    found.map(|member| member.role).ok_or_else(Problem::not_found)
+}
+
+/// Gives back what a member can no longer hold.
+async fn release(
+    app: &App,
+    brand: BrandId,
+    id: MemberId,
+    teams: Option<Vec<TeamId>>,
+    reason: &'static str,
+    cause: Cause,
+) -> Result<(), Problem> {
+    loop {
+        let (teams, cause) = (teams.clone(), cause.clone());
+        let released = app
+            .store
+            .brand(brand, move |tx| {
+                Box::pin(async move {
+                    members::release(tx, id, teams.as_deref(), reason, &cause).await
+                })
+            })
+            .await?;
+        if released == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Sets a member's presence: one's own, or as a lead another's. It shows while a stream is open.
+#[utoipa::path(
+    put, path = "/v1/members/{id}/presence", tag = "members", params(("id" = String, Path)),
+    request_body = SetPresence,
+    responses(
+        (status = 200, body = MemberView), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody),
+        (status = 404, body = ProblemBody)
+    )
+)]
+pub(crate) async fn put_presence(
+    app: web::Data<App>,
+    actor: Actor<Read>,
+    id: Id<MemberId>,
+    body: Body<SetPresence>,
+) -> Result<HttpResponse, Problem> {
+    let id = id.0;
+    let mut checks = Checks::default();
+    let wanted = checks.parse::<Presence>("/status", &body.0.status);
+    checks.finish()?;
+    let Some(wanted) = wanted else { return Err(Problem::new(Code::InvalidRequest)) };
+    // A foreign id is missing whatever the role.
+    show_role(&app, actor.brand, id).await?;
+    if id != actor.member {
+        actor.require(Permission::Lead)?;
+    }
+    let cause = actor.cause();
+    let set = app.store.brand(actor.brand, move |tx| {
+        Box::pin(async move { presence::set_status(tx, id, wanted, &cause).await })
+    });
+    set.await?.ok_or_else(Problem::not_found)?;
+    app.hint_router();
+    Ok(HttpResponse::Ok().json(show(&app, actor.brand, id).await?))
+}

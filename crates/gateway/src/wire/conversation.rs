@@ -1,0 +1,162 @@
+//! Conversations.
+
+use roost_store::conversations::{ClockSummary, StoredContact, StoredConversation};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::At;
+use crate::input::maybe;
+
+/// A conversation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConversationView {
+    id: String,
+    /// `open`, `pending`, `snoozed` or `resolved`.
+    status: &'static str,
+    /// `low`, `normal`, `high` or `urgent`.
+    priority: &'static str,
+    channel_id: String,
+    contact: ContactView,
+    assignee_id: Option<String>,
+    team_id: Option<String>,
+    labels: Vec<String>,
+    skills: Vec<String>,
+    #[schema(value_type = Object)]
+    attributes: Map<String, Value>,
+    external_id: Option<String>,
+    /// The first words of the newest message.
+    preview: String,
+    /// The caller's; at most 100. Absent from events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unread_count: Option<i64>,
+    version: i64,
+    cycle: i32,
+    opened_at: At,
+    waiting_since: Option<At>,
+    /// Why it waits for an assignee.
+    waiting_reason: Option<String>,
+    last_message_at: Option<At>,
+    resolved_at: Option<At>,
+    snoozed_until: Option<At>,
+    held_by: Option<String>,
+    has_failed_send: bool,
+    origin: Option<OriginView>,
+    sla: Option<SlaView>,
+    updated_at: At,
+}
+
+/// A customer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ContactView {
+    id: String,
+    name: String,
+    handle: Option<String>,
+    avatar_url: Option<String>,
+}
+
+/// What a conversation came from.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OriginView {
+    kind: String,
+    r#ref: String,
+}
+
+/// The running clock.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SlaView {
+    /// `running`, `at_risk` or `breached`.
+    state: &'static str,
+    next_due_at: At,
+    /// `first_response` or `next_response`.
+    kind: String,
+}
+
+impl From<StoredContact> for ContactView {
+    fn from(contact: StoredContact) -> Self {
+        Self {
+            id: contact.id.to_string(),
+            name: contact.name,
+            handle: contact.handle,
+            avatar_url: contact.avatar_url,
+        }
+    }
+}
+
+impl From<ClockSummary> for SlaView {
+    fn from(clock: ClockSummary) -> Self {
+        Self {
+            state: match (clock.is_breached, clock.is_warned) {
+                (true, _) => "breached",
+                (false, true) => "at_risk",
+                (false, false) => "running",
+            },
+            next_due_at: clock.due_at.into(),
+            kind: clock.kind,
+        }
+    }
+}
+
+impl From<StoredConversation> for ConversationView {
+    fn from(row: StoredConversation) -> Self {
+        Self {
+            id: row.id.to_string(),
+            status: row.status.as_str(),
+            priority: row.priority.as_str(),
+            channel_id: row.channel.to_string(),
+            contact: row.contact.into(),
+            assignee_id: row.assignee.map(|id| id.to_string()),
+            team_id: row.team.map(|id| id.to_string()),
+            labels: Vec::new(),
+            skills: Vec::new(),
+            attributes: Map::new(),
+            external_id: None,
+            preview: row.preview,
+            unread_count: row.unread_count,
+            version: row.version,
+            cycle: row.cycle,
+            opened_at: row.opened_at.into(),
+            waiting_since: row.waiting_since.map(At),
+            waiting_reason: row.waiting_reason,
+            last_message_at: row.last_message_at.map(At),
+            resolved_at: row.resolved_at.map(At),
+            snoozed_until: row.snoozed_until.map(At),
+            held_by: None,
+            has_failed_send: row.has_failed_send,
+            origin: row.origin.map(|(kind, r#ref)| OriginView { kind, r#ref }),
+            sla: row.clock.map(Into::into),
+            updated_at: row.updated_at.into(),
+        }
+    }
+}
+
+/// A page of conversations.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConversationPage {
+    pub(crate) data: Vec<ConversationView>,
+    /// Gives the next page; none on the last.
+    pub(crate) next_cursor: Option<String>,
+    /// On the first page: where feed or stream go on, so that nothing between is missed.
+    pub(crate) after: Option<String>,
+}
+
+/// A change of a conversation; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConversationPatch {
+    /// `open`, `pending`, `snoozed` (with `snooze_until`) or `resolved`.
+    pub(crate) status: Option<String>,
+    /// `low`, `normal`, `high` or `urgent`.
+    pub(crate) priority: Option<String>,
+    /// RFC 3339, in the future. Null ends a snooze.
+    #[serde(default, deserialize_with = "maybe")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) snooze_until: Option<Option<String>>,
+}
+
+/// Up to which message the caller has read.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MarkRead {
+    pub(crate) message_id: String,
+}

@@ -1,0 +1,80 @@
+//! Teams.
+
+use roost_store::teams::{QueuedConversation, StoredTeam};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::At;
+
+/// A team.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TeamView {
+    id: String,
+    name: String,
+    routing: RoutingView,
+    /// Whether conversations of channels without a team go here.
+    is_default: bool,
+    member_ids: Vec<String>,
+}
+
+/// How a team routes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RoutingView {
+    /// `auto` or `manual`.
+    mode: String,
+}
+
+impl From<StoredTeam> for TeamView {
+    fn from(team: StoredTeam) -> Self {
+        Self {
+            id: team.id.to_string(),
+            name: team.name,
+            routing: RoutingView { mode: team.mode },
+            is_default: team.is_default,
+            member_ids: team.members.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// A team to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateTeam {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) routing: CreateRouting,
+    #[serde(default)]
+    pub(crate) member_ids: Vec<String>,
+}
+
+/// How a team shall route.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateRouting {
+    /// `auto` (the default) or `manual`.
+    pub(crate) mode: Option<String>,
+}
+
+/// A conversation that waits in a team.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QueuedView {
+    conversation_id: String,
+    priority: String,
+    /// Since when it waits for an assignee.
+    queued_at: At,
+    /// The earliest due instant of its running clocks.
+    next_due_at: Option<At>,
+    waiting_reason: Option<String>,
+}
+
+impl From<QueuedConversation> for QueuedView {
+    fn from(queued: QueuedConversation) -> Self {
+        Self {
+            conversation_id: queued.id.to_string(),
+            priority: queued.priority,
+            queued_at: queued.queued_at.into(),
+            next_due_at: queued.due_at.map(At),
+            waiting_reason: queued.reason,
+        }
+    }
+}

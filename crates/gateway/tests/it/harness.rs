@@ -1,0 +1,354 @@
+//! A gateway on a free port, its database, and people signed in.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use reqwest::{Client, Method, StatusCode};
+use roost_bus::envelope::{EventPointer, VERSION};
+use roost_bus::{Bus, BusConfig, Outgoing, Route};
+use roost_cache::Cache;
+use roost_domain::ids::{BrandId, ChannelId, MemberId, TeamId};
+use roost_gateway::Deps;
+use roost_platforms::x::client::{Timeouts, XClient};
+use roost_service::{Config, Health, Metrics, Shutdown};
+use roost_store::sequencer::{Slot, Tenure, number};
+use roost_store::{leases, seal::Sealer};
+use roost_tests::db::{TestDb, setting};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub struct Gateway {
+    pub db: TestDb,
+    pub url: String,
+    pub bus: Bus,
+    pub metrics: Metrics,
+    http: Client,
+    shutdown: Shutdown,
+    relay: Uuid,
+    has_broker: bool,
+}
+
+/// A signed-in member.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub brand: BrandId,
+    pub member: MemberId,
+    pub token: String,
+    pub cookie: String,
+}
+
+/// A brand whose owner is signed in, with a team and a channel.
+#[derive(Debug, Clone)]
+pub struct Brand {
+    pub owner: Person,
+    pub team: TeamId,
+    pub channel: ChannelId,
+    pub account_id: String,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+    pub text: String,
+}
+
+pub const PASSWORD: &str = "correct horse battery";
+
+impl Gateway {
+    /// Without a broker: hints and pointers go nowhere, everything else is real.
+    pub async fn start() -> Self {
+        Self::with("amqp://nobody@127.0.0.1:1/%2f".to_owned(), false).await
+    }
+
+    /// With one, for live streams.
+    pub async fn start_with_broker() -> Self {
+        Self::with(setting("ROOST_TEST_AMQP_URL"), true).await
+    }
+
+    async fn with(amqp_url: String, has_broker: bool) -> Self {
+        let db = TestDb::new().await;
+        let prefix = format!("t{}", Uuid::now_v7().simple());
+        let metrics = Metrics::new();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let redis_url = setting("ROOST_TEST_REDIS_URL");
+        let config = Config::from_parts(
+            "",
+            &[
+                ("ROOST_PREFIX", &prefix),
+                ("ROOST_AMQP_URL", &amqp_url),
+                ("ROOST_REDIS_URL", &redis_url),
+                ("ROOST_JWT_SECRET", "a-secret-for-tests-of-40-characters-only"),
+                ("ROOST_SECRETS_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+                ("ROOST_PUBLIC_URL", "https://roost.example"),
+                ("ROOST_CORS_ORIGINS", "https://app.example"),
+                ("ROOST_X_API_URL", "http://127.0.0.1:1"),
+                ("ROOST_SHUTDOWN_GRACE_SECONDS", "2"),
+            ],
+            &[],
+        )
+        .unwrap();
+        let bus = Bus::start(
+            BusConfig { partitions: 2, ..BusConfig::new(SecretString::from(amqp_url), prefix.clone()) },
+            &metrics,
+        );
+        let cache = Cache::start(&config.redis_url, prefix, &metrics).unwrap();
+        assert!(cache.wait_up(Duration::from_secs(10)).await, "no redis");
+        if has_broker {
+            assert!(bus.wait_up(Duration::from_secs(60)).await, "no broker");
+        }
+        let deps = Deps {
+            x: XClient::new(
+                &config.x.api_url,
+                "key",
+                SecretString::from("secret".to_owned()),
+                Timeouts::default(),
+            )
+            .unwrap(),
+            sealer: Sealer::new(&config.keys.secrets_key).unwrap(),
+            store: db.store.clone(),
+            bus: bus.clone(),
+            cache,
+            health: Health::new(),
+            metrics: metrics.clone(),
+            config,
+        };
+        let shutdown = Shutdown::new();
+        let stop = shutdown.clone();
+        tokio::spawn(async move { roost_gateway::serve(deps, listener, stop).await.unwrap() });
+        Self {
+            db,
+            url,
+            bus,
+            metrics,
+            http: Client::new(),
+            shutdown,
+            relay: Uuid::now_v7(),
+            has_broker,
+        }
+    }
+
+    pub async fn call(
+        &self,
+        who: Option<&Person>,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(who) = who {
+            request = request.bearer_auth(&who.token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer { status, headers, body, text }
+    }
+
+    pub async fn get(&self, who: &Person, path: &str) -> Answer {
+        self.call(Some(who), Method::GET, path, None, &[]).await
+    }
+
+    pub async fn post(&self, who: &Person, path: &str, body: Value) -> Answer {
+        self.call(Some(who), Method::POST, path, Some(body), &[]).await
+    }
+
+    pub async fn put(&self, who: &Person, path: &str, body: Value) -> Answer {
+        self.call(Some(who), Method::PUT, path, Some(body), &[]).await
+    }
+
+    pub async fn patch(&self, who: &Person, path: &str, body: Value) -> Answer {
+        self.call(Some(who), Method::PATCH, path, Some(body), &[]).await
+    }
+
+    pub async fn delete(&self, who: &Person, path: &str) -> Answer {
+        self.call(Some(who), Method::DELETE, path, None, &[]).await
+    }
+
+    /// Signs up a brand and gives it a channel.
+    pub async fn brand(&self, name: &str) -> Brand {
+        let answer = self
+            .call(
+                None,
+                Method::POST,
+                "/v1/signup",
+                Some(json!({
+                    "brand_name": name, "full_name": format!("{name} owner"),
+                    "email": format!("{}@{}.example", Uuid::now_v7().simple(), name.to_lowercase()),
+                    "password": PASSWORD, "time_zone": "Europe/Berlin",
+                })),
+                &[],
+            )
+            .await;
+        let owner = answer.person();
+        let team = answer.body["member"]["team_ids"][0].as_str().unwrap().parse().unwrap();
+        let channel = ChannelId(Uuid::now_v7());
+        let account_id = (channel.0.as_u128() % 1_000_000_000_000).to_string();
+        let mut db = self.db.owner().await;
+        sqlx::query(
+            "insert into channels (brand_id, id, platform, app, account_id, handle, name, connected_at)
+             values ($1, $2, 'x', 'main', $3, $4, $4, 'epoch')",
+        )
+        .bind(owner.brand.0)
+        .bind(channel.0)
+        .bind(&account_id)
+        .bind(name)
+        .execute(&mut db)
+        .await
+        .unwrap();
+        Brand { owner, team, channel, account_id }
+    }
+
+    /// Adds a member with a session of their own, in the brand's team.
+    pub async fn member(&self, brand: &Brand, role: &str) -> Person {
+        let (user, member, session) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+        let mut db = self.db.owner().await;
+        let email = format!("{}@{role}.example", member.simple());
+        sqlx::query(
+            "insert into users (id, email, full_name, password_hash)
+             select $1, $2, $3, password_hash from users limit 1",
+        )
+        .bind(user)
+        .bind(&email)
+        .bind(role)
+        .execute(&mut db)
+        .await
+        .unwrap();
+        sqlx::query(
+            "insert into members (brand_id, id, user_id, name, email, role, capacity)
+             values ($1, $2, $3, $4, $5, $6, 5)",
+        )
+        .bind(brand.owner.brand.0)
+        .bind(member)
+        .bind(user)
+        .bind(format!("{role} member"))
+        .bind(&email)
+        .bind(role)
+        .execute(&mut db)
+        .await
+        .unwrap();
+        sqlx::query("insert into team_members (brand_id, team_id, member_id) values ($1, $2, $3)")
+            .bind(brand.owner.brand.0)
+            .bind(brand.team.0)
+            .bind(member)
+            .execute(&mut db)
+            .await
+            .unwrap();
+        let answer = self
+            .call(
+                None,
+                Method::POST,
+                "/v1/sessions",
+                Some(json!({ "email": email, "password": PASSWORD })),
+                &[],
+            )
+            .await;
+        assert_eq!(answer.status, 201, "{} {session}", answer.text);
+        answer.person()
+    }
+
+    /// What the relay does: places for what was committed, and pointers where there is a broker.
+    pub async fn relay(&self) {
+        let mut held = Vec::new();
+        for slot in Slot::all() {
+            let epoch = leases::take(&self.db.store, &slot.lease(), self.relay, 60).await.unwrap();
+            held.push(Tenure { slot, epoch: epoch.unwrap() });
+        }
+        loop {
+            let buckets = (0..=255).collect();
+            let placed =
+                number(&self.db.store, self.relay, &held, buckets, 1_000).await.unwrap();
+            if placed.is_empty() {
+                return;
+            }
+            if !self.has_broker {
+                continue;
+            }
+            let messages = placed
+                .into_iter()
+                .map(|event| {
+                    let pointer = EventPointer {
+                        v: VERSION,
+                        brand_id: event.brand.0,
+                        event_id: event.event.0,
+                        kind: event.kind,
+                        conversation_id: event.conversation.map(|id| id.0),
+                        seq: event.seq,
+                        position: event.position,
+                        bucket: event.bucket,
+                        request_id: event.request_id,
+                    };
+                    let body = serde_json::to_vec(&pointer).unwrap();
+                    Outgoing::new(Route::Event { bucket: event.bucket }, body)
+                })
+                .collect();
+            for outcome in self.bus.publish_all(messages).await {
+                outcome.unwrap();
+            }
+        }
+    }
+
+    /// Stops and removes what it left at the broker.
+    pub async fn stop(self) {
+        self.shutdown.trigger();
+        if self.has_broker {
+            self.bus.remove_topology().await;
+        }
+        self.bus.close().await;
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.shutdown.trigger();
+    }
+}
+
+impl Answer {
+    /// Who a sign-in signed in.
+    pub fn person(&self) -> Person {
+        assert!(self.status.is_success(), "{}", self.text);
+        let id = |pointer: &str| self.body.pointer(pointer).unwrap().as_str().unwrap();
+        Person {
+            brand: id("/brand/id").parse().unwrap(),
+            member: id("/member/id").parse().unwrap(),
+            token: id("/access_token").to_owned(),
+            cookie: self.cookie(),
+        }
+    }
+
+    /// The first cookie as a client sends it back.
+    pub fn cookie(&self) -> String {
+        let cookie = self.headers.get("set-cookie").map(|value| value.to_str().unwrap());
+        cookie.and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned()
+    }
+
+    /// The problem's code.
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// Where the problem's faults are.
+    pub fn pointers(&self) -> Vec<&str> {
+        let faults = self.body["errors"].as_array();
+        faults.into_iter().flatten().filter_map(|fault| fault["pointer"].as_str()).collect()
+    }
+
+    /// The ids of a list.
+    pub fn ids(&self) -> Vec<String> {
+        let rows = self.body["data"].as_array().unwrap();
+        rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+    }
+}
