@@ -1,0 +1,74 @@
+//! The one binary: parse the configuration, pick roles, wire them, wait.
+//!
+//! Start reading at [`roles`]; operator commands are under [`commands`].
+
+mod commands;
+mod roles;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The support backend for direct messages.
+#[derive(Debug, Parser)]
+#[command(name = "roost", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the database and its roles; print their URLs as JSON.
+    Bootstrap(commands::database::Bootstrap),
+    /// Remove a database that bootstrap made.
+    DropDatabase(commands::database::DropDatabase),
+    /// Bring the schema up to date.
+    Migrate,
+    /// Fill in a demo brand; print its members as JSON.
+    Seed,
+    /// Look at and deal with messages that no worker could handle.
+    #[command(subcommand)]
+    Dead(commands::dead::Dead),
+    /// Print the API's description.
+    Openapi,
+    /// Run roles: `all`, or any of ingester, inbox, relay, router, sla, sender, gateway.
+    #[command(external_subcommand)]
+    Roles(Vec<String>),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error.into()),
+    };
+    match runtime.block_on(Box::pin(run(cli.command))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Bootstrap(args) => commands::database::bootstrap(args).await,
+        Command::DropDatabase(args) => commands::database::drop(args).await,
+        Command::Migrate => commands::database::migrate().await,
+        Command::Seed => commands::seed::seed().await,
+        Command::Dead(args) => commands::dead::run(args).await,
+        Command::Openapi => commands::print(&roost_gateway::openapi_json()),
+        Command::Roles(names) => roles::run(&names).await,
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a command's last word goes to its user"
+)]
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("roost: {error:#}");
+    ExitCode::FAILURE
+}
