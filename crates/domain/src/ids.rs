@@ -1,7 +1,7 @@
-//! Ids: UUIDv7 inside, TypeIDs (`conv_01h455vb4pex5vsknk084sn02q`) outside.
+//! Ids: `UUIDv7` inside, `TypeID` (`conv_01h455vb4pex5vsknk084sn02q`) outside.
 //!
 //! One type per thing, so that a conversation's id can't be passed where a message's is meant.
-//! The text form is the public TypeID format: a prefix, `_`, and the UUID in 26 characters of
+//! The text form is the public `TypeID` format: a prefix, `_`, and the UUID in 26 characters of
 //! lower-case Crockford base 32.
 
 use std::fmt;

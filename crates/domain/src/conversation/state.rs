@@ -160,7 +160,7 @@ impl State {
             Some(Then::Snoozed(until)) => self.act(Act::Snooze(until), at, effects),
             Some(Then::Resolved) => self.act(Act::Resolve, at, effects),
             None if reply.human && self.status == Status::Open => {
-                self.set_status(Status::Pending, effects)
+                self.set_status(Status::Pending, effects);
             }
             None => {}
         }
