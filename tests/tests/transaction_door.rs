@@ -4,6 +4,11 @@
 //! inside an open transaction (launchbadge/sqlx#4385, #4393; fixed after 0.9.0 by #4394). Web servers
 //! drop futures whenever a client goes away.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on fails where it stands"
+)]
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;

@@ -29,14 +29,11 @@ pub(crate) async fn guard(
     let origin = request.headers().get(header::ORIGIN).cloned();
     let is_preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let http = request.request().clone();
     let mut response = if is_preflight {
         request.into_response(HttpResponse::NoContent().finish())
     } else {
-        match next.call(request).await {
-            Ok(response) => response.map_into_boxed_body(),
-            Err(error) => ServiceResponse::from_err(error, http.clone()),
-        }
+        // The request must not be cloned here: routing takes it apart.
+        next.call(request).await?.map_into_boxed_body()
     };
     if let Some(problem) = problem_of(&response, &id) {
         response = response.into_response(problem);
@@ -50,7 +47,7 @@ pub(crate) async fn guard(
         if let Some(origin) = origin.filter(|origin| allows(&app, origin)) {
             share(response.headers_mut(), origin, is_preflight);
         }
-        let route = http.match_pattern().unwrap_or_else(|| "none".to_owned());
+        let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
         let class = format!("{}xx", response.status().as_u16() / 100);
         app.metrics.requests.with_label_values(&[route.as_str(), class.as_str()]).inc();
         app.metrics.seconds.with_label_values(&[&route]).observe(started.elapsed().as_secs_f64());

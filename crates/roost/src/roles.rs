@@ -163,7 +163,8 @@ impl House {
         let shutdown = shutdown.clone();
         tokio::spawn(async move {
             loop {
-                check.set(store.is_up().await, "does not answer");
+                let (up, detail) = connected(store.is_up().await);
+                check.set(up, detail);
                 if !shutdown.sleep(Duration::from_secs(2)).await {
                     return;
                 }
@@ -205,7 +206,9 @@ impl House {
             }
             "sender" => {
                 let deps = self.sender()?;
-                supervisor.spawn(role, move || roost_sender::run(deps.clone(), shutdown.clone()));
+                supervisor.spawn(role, move || {
+                    roost_sender::run(deps.clone(), shutdown.clone())
+                });
             }
             "router" => {
                 let deps = roost_router::Deps {
@@ -215,7 +218,18 @@ impl House {
                     metrics: self.metrics.clone(),
                     presence_grace: self.config.presence_grace,
                 };
-                supervisor.spawn(role, move || roost_router::run(deps.clone(), shutdown.clone()));
+                supervisor.spawn(role, move || {
+                    roost_router::run(deps.clone(), shutdown.clone())
+                });
+            }
+            "sla" => {
+                let deps = roost_sla::Deps {
+                    store: self.store.clone(),
+                    bus: self.bus.clone(),
+                    health: self.health.clone(),
+                    metrics: self.metrics.clone(),
+                };
+                supervisor.spawn(role, move || roost_sla::run(deps.clone(), shutdown.clone()));
             }
             "gateway" => {
                 let deps = roost_gateway::Deps {
@@ -228,7 +242,9 @@ impl House {
                     health: self.health.clone(),
                     metrics: self.metrics.clone(),
                 };
-                supervisor.spawn(role, move || roost_gateway::run(deps.clone(), shutdown.clone()));
+                supervisor.spawn(role, move || {
+                    roost_gateway::run(deps.clone(), shutdown.clone())
+                });
             }
             other => bail!("role {other} can't be started"),
         }
@@ -310,6 +326,10 @@ impl House {
             timeouts,
         )?)
     }
+}
+
+fn connected(is_up: bool) -> (bool, String) {
+    (is_up, if is_up { "ok" } else { "not connected" }.to_owned())
 }
 
 #[cfg(test)]

@@ -33,7 +33,10 @@ mod tests {
 
     #[test]
     fn a_defect_is_never_retried() {
-        assert_eq!(classify(&StoreError::Corrupt("x".to_owned())), Failure::Drop);
+        assert_eq!(
+            classify(&StoreError::Corrupt("x".to_owned())),
+            Failure::Drop
+        );
         assert_eq!(classify(&StoreError::Died), Failure::Drop);
         assert_eq!(classify(&StoreError::Sealed), Failure::Drop);
     }

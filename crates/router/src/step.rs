@@ -56,7 +56,11 @@ impl Routed {
 ///
 /// # Errors
 /// When the database fails; then nothing was changed.
-pub async fn route_team(store: &Store, brand: BrandId, team: TeamId) -> Result<Outcome, StoreError> {
+pub async fn route_team(
+    store: &Store,
+    brand: BrandId,
+    team: TeamId,
+) -> Result<Outcome, StoreError> {
     store
         .brand(brand, move |tx| Box::pin(route(tx, team)))
         .await
@@ -111,7 +115,13 @@ async fn route(tx: &mut BrandTx, team: TeamId) -> Result<Outcome, StoreError> {
                     conversation,
                     ..last.clone()
                 };
-                apply(&mut ledger, decision, reason.clone(), &mut routed, &mut kept);
+                apply(
+                    &mut ledger,
+                    decision,
+                    reason.clone(),
+                    &mut routed,
+                    &mut kept,
+                );
             }
         }
         Some(_) | None => routed.more = queue.more,

@@ -71,20 +71,32 @@ impl FromStr for AccountSpec {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.splitn(3, ':');
-        let id = parts.next().unwrap_or_default().parse().map_err(|error| format!("{error}"))?;
+        let id = parts
+            .next()
+            .unwrap_or_default()
+            .parse()
+            .map_err(|error| format!("{error}"))?;
         let handle = parts.next().unwrap_or_default();
         if !is_handle(handle) {
-            return Err(format!("`{handle}` is no handle: 1 to 15 letters, digits or `_`"));
+            return Err(format!(
+                "`{handle}` is no handle: 1 to 15 letters, digits or `_`"
+            ));
         }
         let name = parts.next().unwrap_or(handle).to_owned();
-        Ok(Self { id, handle: handle.to_owned(), name })
+        Ok(Self {
+            id,
+            handle: handle.to_owned(),
+            name,
+        })
     }
 }
 
 /// 1 to 15 letters, digits or `_`.
 pub(crate) fn is_handle(text: &str) -> bool {
     (1..=15).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 impl Account {
@@ -165,7 +177,10 @@ impl Account {
     }
 
     fn picture(&self) -> String {
-        format!("https://pbs.twimg.com/profile_images/{}/sim_normal.png", self.id)
+        format!(
+            "https://pbs.twimg.com/profile_images/{}/sim_normal.png",
+            self.id
+        )
     }
 }
 
@@ -195,7 +210,9 @@ impl Accounts {
     /// By handle, whatever its case.
     pub(crate) fn by_handle(&self, handle: &str) -> Option<&Account> {
         let handle = handle.strip_prefix('@').unwrap_or(handle);
-        self.by_id.values().find(|account| account.handle.eq_ignore_ascii_case(handle))
+        self.by_id
+            .values()
+            .find(|account| account.handle.eq_ignore_ascii_case(handle))
     }
 
     /// By id, or by handle.
@@ -221,12 +238,21 @@ pub(crate) struct Tokens {
 impl Tokens {
     /// The account's OAuth 1.0a token and secret; the same as long as they live.
     pub(crate) fn issue_oauth1(&mut self, account: AccountId) -> (String, String) {
-        let living = self.oauth1.iter().find(|(_, token)| token.account == account);
+        let living = self
+            .oauth1
+            .iter()
+            .find(|(_, token)| token.account == account);
         if let Some((key, token)) = living {
             return (key.clone(), token.secret.clone());
         }
         let (key, secret) = (format!("{account}-{}", random::token()), random::token());
-        self.oauth1.insert(key.clone(), OAuth1Token { secret: secret.clone(), account });
+        self.oauth1.insert(
+            key.clone(),
+            OAuth1Token {
+                secret: secret.clone(),
+                account,
+            },
+        );
         (key, secret)
     }
 
@@ -265,7 +291,10 @@ mod tests {
     #[test]
     fn an_account_of_the_command_line_parses() {
         let spec: AccountSpec = "42:acme_help:Acme: the help desk".parse().expect("a spec");
-        assert_eq!((spec.id, spec.handle.as_str()), (AccountId(42), "acme_help"));
+        assert_eq!(
+            (spec.id, spec.handle.as_str()),
+            (AccountId(42), "acme_help")
+        );
         assert_eq!(spec.name, "Acme: the help desk");
         assert!("x:acme:A".parse::<AccountSpec>().is_err());
         assert!("1:with space:A".parse::<AccountSpec>().is_err());

@@ -114,7 +114,8 @@ fn set_limits(call: &Call) -> Answer {
         mode: LimitMode,
     }
     let body: SetLimits = call.json()?;
-    call.sim.change(|world| world.limits = Limits::new(body.mode));
+    call.sim
+        .change(|world| world.limits = Limits::new(body.mode));
     Ok(HttpResponse::Ok().json(json!({ "mode": body.mode })))
 }
 

@@ -53,7 +53,11 @@ impl Call {
         let quota = self.sim.change(|world| world.limits.take(family, account));
         let refused = quota.is_exhausted();
         self.req.extensions_mut().insert(quota);
-        if refused { Err(ApiError::rate_limited()) } else { Ok(()) }
+        if refused {
+            Err(ApiError::rate_limited())
+        } else {
+            Ok(())
+        }
     }
 
     /// The body as JSON of a known shape.
@@ -70,7 +74,10 @@ impl Call {
     /// A query parameter.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
         let pairs = decode_form(self.req.uri().query().unwrap_or_default());
-        pairs.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        pairs
+            .into_iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
 
     /// A form field, else a query parameter: v1.1 takes both.
@@ -81,9 +88,13 @@ impl Call {
 
     /// A parsed query parameter, `None` when it isn't there.
     pub(crate) fn query_as<T: FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.query(name) else { return Ok(None) };
+        let Some(text) = self.query(name) else {
+            return Ok(None);
+        };
         let bad = || {
-            ApiError::invalid_request(format!("The `{name}` query parameter value [{text}] is not valid"))
+            ApiError::invalid_request(format!(
+                "The `{name}` query parameter value [{text}] is not valid"
+            ))
         };
         text.parse().map(Some).map_err(|_| bad())
     }
@@ -91,9 +102,14 @@ impl Call {
     /// A parsed part of the path.
     pub(crate) fn path<T: FromStr>(&self, name: &str) -> Result<T, ApiError> {
         let text = self.req.match_info().get(name).unwrap_or_default();
-        text.strip_suffix(".json").unwrap_or(text).parse().map_err(|_| {
-            ApiError::invalid_request(format!("The `{name}` path parameter value [{text}] is not valid"))
-        })
+        text.strip_suffix(".json")
+            .unwrap_or(text)
+            .parse()
+            .map_err(|_| {
+                ApiError::invalid_request(format!(
+                    "The `{name}` path parameter value [{text}] is not valid"
+                ))
+            })
     }
 }
 
@@ -111,14 +127,22 @@ where
     F: Fn(Call) -> Fut + Clone + 'static,
     Fut: Future<Output = Answer> + 'static,
 {
-    web::method(method).to(move |sim: web::Data<Sim>, req: HttpRequest, body: web::Bytes| {
-        let answer = handler(Call { sim: sim.into_inner(), req: req.clone(), body });
-        async move {
-            let mut response = answer.await.unwrap_or_else(|error| error.response(req.path()));
-            if let Some(quota) = req.extensions().get::<Quota>() {
-                quota.stamp(response.headers_mut());
+    web::method(method).to(
+        move |sim: web::Data<Sim>, req: HttpRequest, body: web::Bytes| {
+            let answer = handler(Call {
+                sim: sim.into_inner(),
+                req: req.clone(),
+                body,
+            });
+            async move {
+                let mut response = answer
+                    .await
+                    .unwrap_or_else(|error| error.response(req.path()));
+                if let Some(quota) = req.extensions().get::<Quota>() {
+                    quota.stamp(response.headers_mut());
+                }
+                response
             }
-            response
-        }
-    })
+        },
+    )
 }

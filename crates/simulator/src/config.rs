@@ -33,10 +33,19 @@ pub struct SimConfig {
     #[arg(long, env = "ROOST_SIMULATOR_PUBLIC_URL")]
     pub public_url: Option<String>,
     /// The app's consumer (API) key.
-    #[arg(long = "app-consumer-key", env = "ROOST_SIMULATOR_CONSUMER_KEY", default_value = "sim-consumer-key")]
+    #[arg(
+        long = "app-consumer-key",
+        env = "ROOST_SIMULATOR_CONSUMER_KEY",
+        default_value = "sim-consumer-key"
+    )]
     pub consumer_key: String,
     /// The app's consumer (API) secret: signs requests, CRC answers and deliveries.
-    #[arg(long = "app-consumer-secret", env = "ROOST_SIMULATOR_CONSUMER_SECRET", default_value = "sim-consumer-secret", hide_env_values = true)]
+    #[arg(
+        long = "app-consumer-secret",
+        env = "ROOST_SIMULATOR_CONSUMER_SECRET",
+        default_value = "sim-consumer-secret",
+        hide_env_values = true
+    )]
     pub consumer_secret: String,
     /// The app's numeric id, as echoes show it.
     #[arg(long, env = "ROOST_SIMULATOR_APP_ID", default_value = "29820954")]
@@ -45,7 +54,11 @@ pub struct SimConfig {
     #[arg(long, default_value = "Roost")]
     pub app_name: String,
     /// A brand's account as `id:handle:name`; may be repeated.
-    #[arg(long = "account", env = "ROOST_SIMULATOR_ACCOUNTS", value_delimiter = ';')]
+    #[arg(
+        long = "account",
+        env = "ROOST_SIMULATOR_ACCOUNTS",
+        value_delimiter = ';'
+    )]
     pub accounts: Vec<AccountSpec>,
     /// Which rate limits hold.
     #[arg(long, value_enum, default_value_t)]
@@ -124,7 +137,11 @@ impl SimConfig {
     /// The `apps` map that goes with `source_app_id`.
     pub(crate) fn apps_map(&self, ids: impl IntoIterator<Item = String>) -> Value {
         let apps = ids.into_iter().map(|id| {
-            let name = if id == self.app_id { self.app_name.as_str() } else { "Another app" };
+            let name = if id == self.app_id {
+                self.app_name.as_str()
+            } else {
+                "Another app"
+            };
             let app = json!({ "id": id, "name": name, "url": "https://example.com/app" });
             (id, app)
         });

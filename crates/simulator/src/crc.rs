@@ -60,9 +60,17 @@ pub(crate) async fn challenge(sim: &Sim, url: &str) -> Challenge {
         return Challenge::Unanswered("the answer's body never ended".to_owned());
     };
     let expected = sign(&sim.config.consumer_secret, token.as_bytes());
-    let given = body.ok().and_then(|body| serde_json::from_slice::<CrcAnswer>(&body).ok());
+    let given = body
+        .ok()
+        .and_then(|body| serde_json::from_slice::<CrcAnswer>(&body).ok());
     match given {
-        Some(given) if given.response_token.as_bytes().ct_eq(expected.as_bytes()).into() => {
+        Some(given)
+            if given
+                .response_token
+                .as_bytes()
+                .ct_eq(expected.as_bytes())
+                .into() =>
+        {
             Challenge::Passed
         }
         Some(_) => Challenge::Wrong("the response_token is wrong".to_owned()),
@@ -76,7 +84,11 @@ pub(crate) fn brief(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    if error.is_timeout() { "timed out".to_owned() } else { cause.to_string() }
+    if error.is_timeout() {
+        "timed out".to_owned()
+    } else {
+        cause.to_string()
+    }
 }
 
 #[cfg(test)]

@@ -112,7 +112,11 @@ pub(crate) fn announce(
         };
         jobs.extend(told(dm.recipient, "dm.received"));
         if let EchoPlan::After(wait) = echo {
-            echoes.extend(told(dm.sender, "dm.sent").into_iter().map(|job| Job { wait, ..job }));
+            echoes.extend(
+                told(dm.sender, "dm.sent")
+                    .into_iter()
+                    .map(|job| Job { wait, ..job }),
+            );
         }
     }
     sim.feed.publish(Item::Dm(Box::new(dm.clone())));
@@ -162,7 +166,11 @@ fn jobs_of(
         job(webhook, happening, happening.xaa_type, body)
     };
     match envelope {
-        None => by_account.into_iter().map(aaa).chain(by_type.into_iter().map(xaa)).collect(),
+        None => by_account
+            .into_iter()
+            .map(aaa)
+            .chain(by_type.into_iter().map(xaa))
+            .collect(),
         Some(envelope) => {
             let mut hooks = by_account;
             hooks.extend(by_type.iter().map(|(webhook, _)| *webhook));
@@ -238,9 +246,13 @@ async fn deliver(sim: Arc<Sim>, permits: Arc<Semaphore>, job: Job) {
     tokio::time::sleep(job.wait).await;
     let mut retries = RETRY_WAITS_MS.into_iter();
     let state = loop {
-        let Some(url) = usable_url(&sim, job.webhook) else { break State::WebhookInvalid };
+        let Some(url) = usable_url(&sim, job.webhook) else {
+            break State::WebhookInvalid;
+        };
         let attempt = {
-            let Ok(_permit) = permits.acquire().await else { break State::Failed };
+            let Ok(_permit) = permits.acquire().await else {
+                break State::Failed;
+            };
             attempt(&sim, &url, &job.body).await
         };
         let delivered = attempt.status == Some(200);
@@ -249,7 +261,9 @@ async fn deliver(sim: Arc<Sim>, permits: Arc<Semaphore>, job: Job) {
             break State::Delivered;
         }
         sim.feed.publish(Item::Overview);
-        let Some(wait_ms) = retries.next() else { break State::Failed };
+        let Some(wait_ms) = retries.next() else {
+            break State::Failed;
+        };
         let wait = Duration::from_millis(wait_ms).mul_f64(sim.config.retry_scale.max(0.0));
         tokio::time::sleep(wait).await;
     };
@@ -262,7 +276,11 @@ async fn deliver(sim: Arc<Sim>, permits: Arc<Semaphore>, job: Job) {
 
 fn usable_url(sim: &Sim, webhook: WebhookId) -> Option<String> {
     let world = sim.read();
-    world.webhooks.get(&webhook).filter(|webhook| webhook.valid).map(|webhook| webhook.url.clone())
+    world
+        .webhooks
+        .get(&webhook)
+        .filter(|webhook| webhook.valid)
+        .map(|webhook| webhook.url.clone())
 }
 
 /// One signed POST.

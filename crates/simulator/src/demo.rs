@@ -65,8 +65,15 @@ fn join(sim: &Sim, persona: &Persona) -> AccountId {
 /// A brand whose messages somebody subscribed to; writing to others would be shouting into a well.
 fn listening_brand(sim: &Sim, number: usize) -> Option<AccountId> {
     let world = sim.read();
-    let mut brands: Vec<_> = world.account_activity.iter().map(|(_, user)| *user).collect();
-    let received = world.activity.values().filter(|s| s.event_type == "dm.received");
+    let mut brands: Vec<_> = world
+        .account_activity
+        .iter()
+        .map(|(_, user)| *user)
+        .collect();
+    let received = world
+        .activity
+        .values()
+        .filter(|s| s.event_type == "dm.received");
     brands.extend(received.filter_map(|s| s.filter.user_id));
     brands.sort();
     brands.dedup();
@@ -81,10 +88,22 @@ async fn tell(
     (me, brand): (AccountId, AccountId),
     story: &Story,
 ) {
-    say(sim, dice, Draft::text(me, brand, story.opening), story.photo).await;
+    say(
+        sim,
+        dice,
+        Draft::text(me, brand, story.opening),
+        story.photo,
+    )
+    .await;
     for line in story.lines {
         let Some(reply) = next_reply(sim, replies, me, brand).await else {
-            say(sim, dice, Draft::text(me, brand, "Hello? Is anybody there?"), false).await;
+            say(
+                sim,
+                dice,
+                Draft::text(me, brand, "Hello? Is anybody there?"),
+                false,
+            )
+            .await;
             if next_reply(sim, replies, me, brand).await.is_none() {
                 return;
             }
@@ -96,7 +115,9 @@ async fn tell(
         // A brand that offers choices gets one of them.
         let draft = match dice.pick(reply.quick_reply.as_deref().unwrap_or_default()) {
             Some(option) => Draft {
-                quick_reply_answer: Some(QuickReplyAnswer { metadata: option.metadata.clone() }),
+                quick_reply_answer: Some(QuickReplyAnswer {
+                    metadata: option.metadata.clone(),
+                }),
                 ..Draft::text(me, brand, option.label.clone())
             },
             None => Draft::text(me, brand, *line),
@@ -130,7 +151,10 @@ async fn next_reply(
             }
         }
     };
-    tokio::time::timeout(scaled(sim, PATIENCE_S), hear).await.ok().flatten()
+    tokio::time::timeout(scaled(sim, PATIENCE_S), hear)
+        .await
+        .ok()
+        .flatten()
 }
 
 async fn pause(sim: &Sim, seconds: u64) {

@@ -198,7 +198,10 @@ impl DmStore {
     fn insert(&mut self, dm: Dm) {
         self.by_pair.entry(dm.pair()).or_default().insert(dm.id);
         self.by_account.entry(dm.sender).or_default().insert(dm.id);
-        self.by_account.entry(dm.recipient).or_default().insert(dm.id);
+        self.by_account
+            .entry(dm.recipient)
+            .or_default()
+            .insert(dm.id);
         self.by_id.insert(dm.id, dm);
     }
 
@@ -226,7 +229,8 @@ impl DmStore {
             None => self.by_account.get(&viewer),
         };
         let ids = ids.into_iter().flat_map(|ids| ids.iter().rev());
-        ids.filter_map(|id| self.by_id.get(id)).filter(move |dm| dm.visible_to(viewer))
+        ids.filter_map(|id| self.by_id.get(id))
+            .filter(move |dm| dm.visible_to(viewer))
     }
 
     /// Whom the account has a conversation with, the latest first.
@@ -257,15 +261,24 @@ impl DmStore {
 pub(crate) fn may_send(sender: &Account, recipient: &Account) -> Result<(), ApiError> {
     match sender.standing {
         Standing::Suspended => {
-            return Err(ApiError::forbidden(64, "Your account is suspended and is not permitted to access this feature."));
+            return Err(ApiError::forbidden(
+                64,
+                "Your account is suspended and is not permitted to access this feature.",
+            ));
         }
         Standing::Locked => {
-            return Err(ApiError::forbidden(326, "To protect our users from spam and other malicious activity, this account is temporarily locked."));
+            return Err(ApiError::forbidden(
+                326,
+                "To protect our users from spam and other malicious activity, this account is temporarily locked.",
+            ));
         }
         Standing::Active | Standing::Deactivated => {}
     }
     if sender.blocks.contains(&recipient.id) {
-        return Err(ApiError::forbidden(389, "You cannot send messages to users you have blocked."));
+        return Err(ApiError::forbidden(
+            389,
+            "You cannot send messages to users you have blocked.",
+        ));
     }
     let closed = ApiError::forbidden(349, "You cannot send messages to this user.");
     if recipient.blocks.contains(&sender.id) || recipient.standing == Standing::Deactivated {
@@ -287,12 +300,20 @@ pub(crate) fn may_send(sender: &Account, recipient: &Account) -> Result<(), ApiE
 /// Takes a message: checks it, gives it an id and rewrites its text.
 pub(crate) fn accept(world: &mut World, draft: Draft, now_ms: u64) -> Result<Dm, ApiError> {
     if draft.text.chars().count() > TEXT_LIMIT {
-        return Err(ApiError::invalid(354, "The text of your direct message is over the max character limit."));
+        return Err(ApiError::invalid(
+            354,
+            "The text of your direct message is over the max character limit.",
+        ));
     }
     if draft.text.trim().is_empty() && draft.media_id.is_none() {
-        return Err(ApiError::invalid_request("At least one of text and attachments is required."));
+        return Err(ApiError::invalid_request(
+            "At least one of text and attachments is required.",
+        ));
     }
-    if draft.media_id.is_some_and(|id| !world.media.is_usable_by(id, draft.sender)) {
+    if draft
+        .media_id
+        .is_some_and(|id| !world.media.is_usable_by(id, draft.sender))
+    {
         return Err(ApiError::invalid(325, "A media id was not found."));
     }
     let missing = || ApiError::not_found(108, "Cannot find specified user.");
@@ -307,7 +328,10 @@ pub(crate) fn accept(world: &mut World, draft: Draft, now_ms: u64) -> Result<Dm,
     let mut shown = text::show(&draft.text, id.0);
     let photo = draft.media_id.map(|media_id| {
         let page = format!("https://twitter.com/messages/media/{id}");
-        Photo { media_id, link: text::media_link(&mut shown, &page, id.0) }
+        Photo {
+            media_id,
+            link: text::media_link(&mut shown, &page, id.0),
+        }
     });
     let ctas = draft.ctas.into_iter();
     let dm = Dm {
@@ -320,7 +344,11 @@ pub(crate) fn accept(world: &mut World, draft: Draft, now_ms: u64) -> Result<Dm,
         quick_reply: draft.quick_reply,
         quick_reply_answer: draft.quick_reply_answer,
         ctas: ctas
-            .map(|(label, url)| Cta { tco_url: text::short_link(&url, id.0), label, url })
+            .map(|(label, url)| Cta {
+                tco_url: text::short_link(&url, id.0),
+                label,
+                url,
+            })
             .collect(),
         initiated_via: draft.initiated_via,
         source_app_id: draft.source_app_id,

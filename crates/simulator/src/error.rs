@@ -48,7 +48,13 @@ impl ApiError {
         problem: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, code, title, problem, detail: detail.into() }
+        Self {
+            status,
+            code,
+            title,
+            problem,
+            detail: detail.into(),
+        }
     }
 
     /// A request that breaks the schema.
@@ -58,46 +64,106 @@ impl ApiError {
 
     /// Invalid in a way that the platform has a number for.
     pub(crate) fn invalid(code: u32, detail: impl Into<String>) -> Self {
-        Self::new(400, Some(code), "Invalid Request", "invalid-request", detail)
+        Self::new(
+            400,
+            Some(code),
+            "Invalid Request",
+            "invalid-request",
+            detail,
+        )
     }
 
     pub(crate) fn no_credentials() -> Self {
-        Self::new(401, Some(215), "Unauthorized", "", "Bad Authentication data.")
+        Self::new(
+            401,
+            Some(215),
+            "Unauthorized",
+            "",
+            "Bad Authentication data.",
+        )
     }
 
     pub(crate) fn bad_auth_data() -> Self {
-        Self::new(400, Some(215), "Unauthorized", "", "Bad Authentication data.")
+        Self::new(
+            400,
+            Some(215),
+            "Unauthorized",
+            "",
+            "Bad Authentication data.",
+        )
     }
 
     pub(crate) fn could_not_authenticate() -> Self {
-        Self::new(401, Some(32), "Unauthorized", "", "Could not authenticate you.")
+        Self::new(
+            401,
+            Some(32),
+            "Unauthorized",
+            "",
+            "Could not authenticate you.",
+        )
     }
 
     pub(crate) fn timestamp_out_of_bounds() -> Self {
-        Self::new(401, Some(135), "Unauthorized", "", "Timestamp out of bounds.")
+        Self::new(
+            401,
+            Some(135),
+            "Unauthorized",
+            "",
+            "Timestamp out of bounds.",
+        )
     }
 
     pub(crate) fn dead_token() -> Self {
-        Self::new(401, Some(89), "Unauthorized", "", "Invalid or expired token.")
+        Self::new(
+            401,
+            Some(89),
+            "Unauthorized",
+            "",
+            "Invalid or expired token.",
+        )
     }
 
     /// The right credentials of the wrong kind.
     pub(crate) fn wrong_auth_kind() -> Self {
         let detail = "Authenticating with this kind of credentials is forbidden for this endpoint.";
-        Self::new(403, Some(220), "Unsupported Authentication", "unsupported-authentication", detail)
+        Self::new(
+            403,
+            Some(220),
+            "Unsupported Authentication",
+            "unsupported-authentication",
+            detail,
+        )
     }
 
     /// 403 with one of the platform's numbers.
     pub(crate) fn forbidden(code: u32, detail: &'static str) -> Self {
-        Self::new(403, Some(code), "Forbidden", "not-authorized-for-resource", detail)
+        Self::new(
+            403,
+            Some(code),
+            "Forbidden",
+            "not-authorized-for-resource",
+            detail,
+        )
     }
 
     pub(crate) fn not_found(code: u32, detail: impl Into<String>) -> Self {
-        Self::new(404, Some(code), "Not Found Error", "resource-not-found", detail)
+        Self::new(
+            404,
+            Some(code),
+            "Not Found Error",
+            "resource-not-found",
+            detail,
+        )
     }
 
     pub(crate) fn no_such_route() -> Self {
-        Self::new(404, Some(34), "Not Found", "", "Sorry, that page does not exist.")
+        Self::new(
+            404,
+            Some(34),
+            "Not Found",
+            "",
+            "Sorry, that page does not exist.",
+        )
     }
 
     pub(crate) fn conflict(code: u32, detail: impl Into<String>) -> Self {
@@ -105,11 +171,23 @@ impl ApiError {
     }
 
     pub(crate) fn rate_limited() -> Self {
-        Self::new(429, Some(88), "Too Many Requests", "", "Rate limit exceeded")
+        Self::new(
+            429,
+            Some(88),
+            "Too Many Requests",
+            "",
+            "Rate limit exceeded",
+        )
     }
 
     pub(crate) fn internal() -> Self {
-        Self::new(500, Some(131), "Internal Server Error", "", "Internal error")
+        Self::new(
+            500,
+            Some(131),
+            "Internal Server Error",
+            "",
+            "Internal error",
+        )
     }
 
     pub(crate) fn over_capacity() -> Self {
@@ -157,11 +235,20 @@ mod tests {
     #[test]
     fn each_interface_gets_its_own_shape() {
         let error = ApiError::forbidden(349, "You cannot send messages to this user.");
-        assert_eq!(error.body(Dialect::of("/1.1/x.json"))["errors"][0]["code"], 349);
+        assert_eq!(
+            error.body(Dialect::of("/1.1/x.json"))["errors"][0]["code"],
+            349
+        );
         let v2 = error.body(Dialect::of("/2/x"));
         assert_eq!(v2["status"], 403);
-        assert_eq!(v2["type"], "https://api.x.com/2/problems/not-authorized-for-resource");
+        assert_eq!(
+            v2["type"],
+            "https://api.x.com/2/problems/not-authorized-for-resource"
+        );
         assert_eq!(v2["errors"][0]["code"], 349);
-        assert_eq!(ApiError::rate_limited().body(Dialect::V2)["type"], "about:blank");
+        assert_eq!(
+            ApiError::rate_limited().body(Dialect::V2)["type"],
+            "about:blank"
+        );
     }
 }

@@ -131,7 +131,10 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { rules: VecDeque::new(), dice: Dice::new(seed) }
+        Self {
+            rules: VecDeque::new(),
+            dice: Dice::new(seed),
+        }
     }
 
     pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule> {
@@ -147,7 +150,12 @@ impl Faults {
     }
 
     /// Rolls every rule that `wanted` accepts; those that fire are counted down.
-    fn fire(&mut self, account: AccountId, first_only: bool, wanted: fn(Kind) -> bool) -> Vec<Rule> {
+    fn fire(
+        &mut self,
+        account: AccountId,
+        first_only: bool,
+        wanted: fn(Kind) -> bool,
+    ) -> Vec<Rule> {
         let mut fired = Vec::new();
         for rule in &mut self.rules {
             let applies = wanted(rule.kind)
@@ -169,9 +177,16 @@ impl Faults {
     /// Decides about a send of `sender`.
     pub(crate) fn send(&mut self, sender: AccountId) -> SendPlan {
         let mut plan = SendPlan::default();
-        if let Some(rule) = self.fire(sender, true, |kind| answer_fault(kind).is_some()).first() {
+        if let Some(rule) = self
+            .fire(sender, true, |kind| answer_fault(kind).is_some())
+            .first()
+        {
             plan.answer = answer_fault(rule.kind);
-            let default = if rule.kind == Kind::Send429 { 2_000 } else { 60_000 };
+            let default = if rule.kind == Kind::Send429 {
+                2_000
+            } else {
+                60_000
+            };
             plan.answer_ms = rule.ms.unwrap_or(default);
         }
         let is_echo = |kind| matches!(kind, Kind::EchoWithhold | Kind::EchoDelay | Kind::EchoFirst);
@@ -190,21 +205,33 @@ impl Faults {
         let is_delivery = |kind| {
             matches!(
                 kind,
-                Kind::DeliverDuplicate | Kind::DeliverReorder | Kind::DeliverDelay | Kind::DeliverDrop
+                Kind::DeliverDuplicate
+                    | Kind::DeliverReorder
+                    | Kind::DeliverDelay
+                    | Kind::DeliverDrop
             )
         };
         let (mut copies, mut delay_ms, mut window_ms) = (1, 0, 0);
         for rule in self.fire(receiver, false, is_delivery) {
             match rule.kind {
                 Kind::DeliverDuplicate => {
-                    copies = rule.copies.unwrap_or_else(|| 2 + self.dice.up_to(3)).clamp(1, 5);
+                    copies = rule
+                        .copies
+                        .unwrap_or_else(|| 2 + self.dice.up_to(3))
+                        .clamp(1, 5);
                 }
                 Kind::DeliverReorder => window_ms = rule.ms.unwrap_or(2_000),
                 Kind::DeliverDelay => delay_ms += rule.ms.unwrap_or(2_000),
-                _ => return DeliveryPlan { delays_ms: Vec::new() },
+                _ => {
+                    return DeliveryPlan {
+                        delays_ms: Vec::new(),
+                    };
+                }
             }
         }
-        let delays_ms = (0..copies).map(|_| delay_ms + self.dice.up_to(window_ms)).collect();
+        let delays_ms = (0..copies)
+            .map(|_| delay_ms + self.dice.up_to(window_ms))
+            .collect();
         DeliveryPlan { delays_ms }
     }
 
@@ -252,10 +279,15 @@ mod tests {
     #[test]
     fn a_rule_fires_as_often_as_it_says_and_for_whom_it_says() {
         let mut faults = Faults::new(1);
-        faults.add(rule(r#"{"kind":"send_500_after","remaining":2,"account_id":"7"}"#));
+        faults.add(rule(
+            r#"{"kind":"send_500_after","remaining":2,"account_id":"7"}"#,
+        ));
         assert_eq!(faults.send(AccountId(8)), SendPlan::default());
         for _ in 0..2 {
-            assert_eq!(faults.send(AccountId(7)).answer, Some(AnswerFault::ErrorAfter));
+            assert_eq!(
+                faults.send(AccountId(7)).answer,
+                Some(AnswerFault::ErrorAfter)
+            );
         }
         assert_eq!(faults.send(AccountId(7)).answer, None);
     }

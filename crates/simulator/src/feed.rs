@@ -13,8 +13,15 @@ const CAPACITY: usize = 1_024;
 #[derive(Debug, Clone)]
 pub(crate) enum Item {
     Dm(Box<Dm>),
-    Typing { from: AccountId, to: AccountId },
-    Read { reader: AccountId, author: AccountId, up_to: DmId },
+    Typing {
+        from: AccountId,
+        to: AccountId,
+    },
+    Read {
+        reader: AccountId,
+        author: AccountId,
+        up_to: DmId,
+    },
     /// A delivery, a webhook or a fault changed; the overview reloads.
     Overview,
 }
@@ -37,7 +44,11 @@ impl Item {
             Self::Typing { from, to } => {
                 json!({ "type": "typing", "from": from, "to": to })
             }
-            Self::Read { reader, author, up_to } => {
+            Self::Read {
+                reader,
+                author,
+                up_to,
+            } => {
                 json!({ "type": "read", "reader": reader, "author": author, "up_to": up_to })
             }
             Self::Overview => json!({ "type": "overview" }),

@@ -124,7 +124,9 @@ pub(crate) fn now_ms() -> u64 {
 
 /// ISO 8601 with milliseconds and `Z`, as v2 and XAA write instants.
 pub(crate) fn iso(ms: u64) -> String {
-    let instant = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let instant = i64::try_from(ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     format!("{:.3}", instant.unwrap_or(jiff::Timestamp::UNIX_EPOCH))
 }
 

@@ -80,7 +80,10 @@ pub(crate) struct Limits {
 
 impl Limits {
     pub(crate) fn new(mode: LimitMode) -> Self {
-        Self { mode, windows: HashMap::new() }
+        Self {
+            mode,
+            windows: HashMap::new(),
+        }
     }
 
     /// Counts one call, unless a window refuses it; a refused call costs nothing.
@@ -97,9 +100,19 @@ impl Limits {
                 window.used += 1;
             }
             let remaining = limit.saturating_sub(window.used);
-            (prefix, Gauge { limit, remaining, reset_s: window.ends_s, refused })
+            (
+                prefix,
+                Gauge {
+                    limit,
+                    remaining,
+                    reset_s: window.ends_s,
+                    refused,
+                },
+            )
         });
-        Quota { gauges: gauges.collect() }
+        Quota {
+            gauges: gauges.collect(),
+        }
     }
 
     fn plan(&self, family: Family, user: AccountId) -> Vec<(&'static str, Scope, u64, u64)> {
@@ -113,7 +126,11 @@ impl Limits {
         };
         let mut plan = vec![("x-rate-limit", Scope::User(user), short, QUARTER_HOUR_S)];
         if family == Family::Send {
-            let day = if self.mode == LimitMode::Published { 1_440 } else { UNLIMITED };
+            let day = if self.mode == LimitMode::Published {
+                1_440
+            } else {
+                UNLIMITED
+            };
             plan.push(("x-user-limit-24hour", Scope::UserDay(user), day, DAY_S));
             plan.push(("x-app-limit-24hour", Scope::AppDay, day, DAY_S));
         }
@@ -121,7 +138,10 @@ impl Limits {
     }
 
     fn window(&mut self, family: Family, scope: Scope, now_s: u64, length_s: u64) -> &mut Window {
-        let fresh = Window { used: 0, ends_s: now_s + length_s };
+        let fresh = Window {
+            used: 0,
+            ends_s: now_s + length_s,
+        };
         let window = self.windows.entry((family, scope)).or_insert(fresh);
         if window.ends_s <= now_s {
             *window = fresh;
@@ -137,8 +157,15 @@ impl Quota {
 
     /// Makes the quota look spent until `reset_s` (a fault).
     pub(crate) fn spent(reset_s: u64) -> Self {
-        let gauge = Gauge { limit: 15, remaining: 0, reset_s, refused: true };
-        Self { gauges: vec![("x-rate-limit", gauge)] }
+        let gauge = Gauge {
+            limit: 15,
+            remaining: 0,
+            reset_s,
+            refused: true,
+        };
+        Self {
+            gauges: vec![("x-rate-limit", gauge)],
+        }
     }
 
     /// Writes the headers. `x-rate-limit-*` tells of the window that refused, if one did, so that
@@ -154,8 +181,11 @@ impl Quota {
 }
 
 fn put(headers: &mut HeaderMap, prefix: &str, gauge: &Gauge) {
-    let values =
-        [("limit", gauge.limit), ("remaining", gauge.remaining), ("reset", gauge.reset_s)];
+    let values = [
+        ("limit", gauge.limit),
+        ("remaining", gauge.remaining),
+        ("reset", gauge.reset_s),
+    ];
     for (name, value) in values {
         if let Ok(name) = HeaderName::try_from(format!("{prefix}-{name}")) {
             headers.insert(name, HeaderValue::from(value));
@@ -196,7 +226,11 @@ mod tests {
         assert!(quota.is_exhausted());
         let mut headers = HeaderMap::new();
         quota.stamp(&mut headers);
-        let get = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+        let get = |name| {
+            headers
+                .get(name)
+                .and_then(|v: &HeaderValue| v.to_str().ok())
+        };
         assert_eq!(get("x-rate-limit-limit"), Some("1440"));
         assert_eq!(get("x-rate-limit-remaining"), Some("0"));
         assert_eq!(get("x-app-limit-24hour-remaining"), Some("0"));

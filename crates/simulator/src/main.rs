@@ -24,9 +24,10 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(EnvFilter::try_from_env("ROOST_SIMULATOR_LOG").unwrap_or_else(|_| {
-            EnvFilter::new("info,actix_server=warn,actix_http=off")
-        }))
+        .with_env_filter(
+            EnvFilter::try_from_env("ROOST_SIMULATOR_LOG")
+                .unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn,actix_http=off")),
+        )
         .init();
     let cli = Cli::parse();
     match cli.command {

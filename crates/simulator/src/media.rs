@@ -44,7 +44,16 @@ impl MediaStore {
     pub(crate) fn add_sample(&mut self, id: MediaId, owner: AccountId) {
         let content_type = "image/png".to_owned();
         let base64 = String::new();
-        self.0.insert(id, Media { owner, content_type, base64, ready: true, made_ms: now_ms() });
+        self.0.insert(
+            id,
+            Media {
+                owner,
+                content_type,
+                base64,
+                ready: true,
+                made_ms: now_ms(),
+            },
+        );
     }
 
     /// Whether the account may send it now.
@@ -60,7 +69,10 @@ impl MediaStore {
         if media.base64.is_empty() {
             return Some(("image/png".to_owned(), png::sample(id.0)));
         }
-        Some((media.content_type.clone(), STANDARD.decode(&media.base64).ok()?))
+        Some((
+            media.content_type.clone(),
+            STANDARD.decode(&media.base64).ok()?,
+        ))
     }
 }
 
@@ -81,9 +93,7 @@ struct Append {
 
 pub(crate) fn routes(routes: &mut ServiceConfig) {
     routes
-        .service(
-            resource("/2/media/upload/initialize").route(now(Method::POST, initialize)),
-        )
+        .service(resource("/2/media/upload/initialize").route(now(Method::POST, initialize)))
         .service(resource("/2/media/upload/{id}/append").route(now(Method::POST, append)))
         .service(resource("/2/media/upload/{id}/finalize").route(now(Method::POST, finalize)))
         .service(resource("/2/media/upload").route(now(Method::GET, status)))
@@ -130,12 +140,22 @@ fn view(id: MediaId) -> Value {
 }
 
 /// Changes an upload of the caller.
-fn upload<T>(call: &Call, act: impl FnOnce(&mut Media) -> Result<T, ApiError>) -> Result<(MediaId, T), ApiError> {
+fn upload<T>(
+    call: &Call,
+    act: impl FnOnce(&mut Media) -> Result<T, ApiError>,
+) -> Result<(MediaId, T), ApiError> {
     let owner = call.user()?;
     let id: MediaId = call.path("id")?;
     call.sim.change(|world| {
-        let media = world.media.0.get_mut(&id).filter(|media| media.owner == owner);
-        Ok((id, act(media.ok_or_else(|| ApiError::invalid(325, "A media id was not found."))?)?))
+        let media = world
+            .media
+            .0
+            .get_mut(&id)
+            .filter(|media| media.owner == owner);
+        Ok((
+            id,
+            act(media.ok_or_else(|| ApiError::invalid(325, "A media id was not found."))?)?,
+        ))
     })
 }
 
@@ -164,7 +184,9 @@ fn finalize(call: &Call) -> Answer {
             return Err(ApiError::invalid(324, "No bytes were uploaded."));
         }
         media.ready = true;
-        Ok(STANDARD.decode(&media.base64).map_or(0, |bytes| bytes.len()))
+        Ok(STANDARD
+            .decode(&media.base64)
+            .map_or(0, |bytes| bytes.len()))
     })?;
     let mut data = view(id);
     data["size"] = json!(size);

@@ -12,8 +12,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use sha1::Sha1;
 
 /// Everything but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// RFC 3986 percent-encoding with upper-case hex.
 pub(crate) fn encode(text: &str) -> String {
@@ -23,7 +26,9 @@ pub(crate) fn encode(text: &str) -> String {
 /// Decoded pairs of a query string or a form body, in order; `+` is a space.
 pub(crate) fn decode_form(text: &str) -> Vec<(String, String)> {
     let decode = |part: &str| {
-        percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned()
+        percent_decode_str(&part.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned()
     };
     text.split('&')
         .filter(|pair| !pair.is_empty())
@@ -36,7 +41,10 @@ pub(crate) fn decode_form(text: &str) -> Vec<(String, String)> {
 
 /// A form body from pairs.
 pub(crate) fn encode_form(pairs: &[(&str, &str)]) -> String {
-    let pairs: Vec<_> = pairs.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
+    let pairs: Vec<_> = pairs
+        .iter()
+        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
+        .collect();
     pairs.join("&")
 }
 
@@ -46,7 +54,12 @@ pub(crate) fn base_string(method: &str, url: &str, params: &[(String, String)]) 
     let mut pairs: Vec<_> = params.iter().map(|(k, v)| (encode(k), encode(v))).collect();
     pairs.sort();
     let joined: Vec<_> = pairs.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    format!("{}&{}&{}", method.to_uppercase(), encode(url), encode(&joined.join("&")))
+    format!(
+        "{}&{}&{}",
+        method.to_uppercase(),
+        encode(url),
+        encode(&joined.join("&"))
+    )
 }
 
 /// base64(HMAC-SHA1) of a base string; `token_secret` is empty before there is a token.
@@ -66,17 +79,27 @@ mod tests {
     /// The worked example of the platform's documentation.
     fn documented(host: &str) -> String {
         let params = [
-            ("status", "Hello Ladies + Gentlemen, a signed OAuth request!"),
+            (
+                "status",
+                "Hello Ladies + Gentlemen, a signed OAuth request!",
+            ),
             ("include_entities", "true"),
             ("oauth_consumer_key", "xvz1evFS4wEEPTGEFPHBog"),
             ("oauth_nonce", "kYjzVBB8Y0ZFabxSWbWovY3uYSQ2pTgmZeNu2VS4cg"),
             ("oauth_signature_method", "HMAC-SHA1"),
             ("oauth_timestamp", "1318622958"),
-            ("oauth_token", "370773112-GmHxMAgYyLbNEtIKZeRNFsMKPR9EyMZeS9weJAEb"),
+            (
+                "oauth_token",
+                "370773112-GmHxMAgYyLbNEtIKZeRNFsMKPR9EyMZeS9weJAEb",
+            ),
             ("oauth_version", "1.0"),
         ]
         .map(|(k, v)| (k.to_owned(), v.to_owned()));
-        let base = base_string("post", &format!("https://{host}/1.1/statuses/update.json"), &params);
+        let base = base_string(
+            "post",
+            &format!("https://{host}/1.1/statuses/update.json"),
+            &params,
+        );
         signature(
             &base,
             "kAcSOqF21Fu85e7zjz7ZN2U4ZRhfV3WpwPAoE3Z7kBw",
@@ -87,7 +110,10 @@ mod tests {
     #[test]
     fn the_documented_example_signs_as_documented() {
         assert_eq!(documented("api.x.com"), "Ls93hJiZbQ3akF3HF3x1Bz8/zU4=");
-        assert_eq!(documented("api.twitter.com"), "hCtSmYh+iHYCEqBWrE7C7hYmtUk=");
+        assert_eq!(
+            documented("api.twitter.com"),
+            "hCtSmYh+iHYCEqBWrE7C7hYmtUk="
+        );
     }
 
     #[test]
@@ -100,7 +126,19 @@ mod tests {
     #[test]
     fn form_pairs_decode() {
         let pairs = decode_form("a=b+c&d=%2B%20&e&=x&&f=%ff");
-        let keys: Vec<_> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        assert_eq!(keys, [("a", "b c"), ("d", "+ "), ("e", ""), ("", "x"), ("f", "\u{fffd}")]);
+        let keys: Vec<_> = pairs
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                ("a", "b c"),
+                ("d", "+ "),
+                ("e", ""),
+                ("", "x"),
+                ("f", "\u{fffd}")
+            ]
+        );
     }
 }

@@ -28,7 +28,9 @@ fn overview(_: &Call) -> Answer {
 }
 
 fn style(_: &Call) -> Answer {
-    Ok(HttpResponse::Ok().content_type("text/css; charset=utf-8").body(STYLE))
+    Ok(HttpResponse::Ok()
+        .content_type("text/css; charset=utf-8")
+        .body(STYLE))
 }
 
 /// A page that nothing from elsewhere can get into.
@@ -75,7 +77,14 @@ pub(crate) fn approval(app: &str, token: &str, accounts: &[&Account]) -> String 
 
 /// A page that says one thing.
 pub(crate) fn notice(title: &str, text: &str) -> String {
-    frame(title, &format!("<h1>{}</h1><p class=\"big\">{}</p>", escape(title), escape(text)))
+    frame(
+        title,
+        &format!(
+            "<h1>{}</h1><p class=\"big\">{}</p>",
+            escape(title),
+            escape(text)
+        ),
+    )
 }
 
 fn frame(title: &str, body: &str) -> String {

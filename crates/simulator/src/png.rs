@@ -41,7 +41,11 @@ fn pixel(x: u32, y: u32, seed: u64) -> [u8; 3] {
     if y + wave(150, 40, 40 + mood * 7) > 152 {
         return [channel(74 + mood / 2), 130, 128];
     }
-    [channel(120 + y / 2 + mood), channel(170 + y / 4), channel(230 - y / 4)]
+    [
+        channel(120 + y / 2 + mood),
+        channel(170 + y / 4),
+        channel(230 - y / 4),
+    ]
 }
 
 /// zlib with stored blocks.
@@ -76,7 +80,11 @@ fn chunk(file: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
 fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 }
+            if crc & 1 == 1 {
+                crc >> 1 ^ 0xEDB8_8320
+            } else {
+                crc >> 1
+            }
         })
     })
 }

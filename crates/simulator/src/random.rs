@@ -20,7 +20,11 @@ pub(crate) fn token() -> String {
 
 /// A CRC token as the platform sends them: base64 of a printable unique text.
 pub(crate) fn crc_token() -> String {
-    STANDARD.encode(uuid::Uuid::from_bytes(system::<16>()).hyphenated().to_string())
+    STANDARD.encode(
+        uuid::Uuid::from_bytes(system::<16>())
+            .hyphenated()
+            .to_string(),
+    )
 }
 
 /// An `event_uuid` of the X Activity API: a 64-bit number that is negative half of the time.
@@ -61,7 +65,9 @@ impl Dice {
     /// One of the items.
     pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         let last = u64::try_from(items.len().checked_sub(1)?).unwrap_or(0);
-        usize::try_from(self.up_to(last)).ok().and_then(|index| items.get(index))
+        usize::try_from(self.up_to(last))
+            .ok()
+            .and_then(|index| items.get(index))
     }
 }
 

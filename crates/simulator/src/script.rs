@@ -65,7 +65,10 @@ pub struct Play {
 ///
 /// When the simulator can't be reached or refuses a message.
 pub async fn play(script: Play) -> anyhow::Result<()> {
-    let http = reqwest::Client::builder().no_proxy().build().context("build the HTTP client")?;
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .context("build the HTTP client")?;
     let customers = create_customers(&http, &script).await?;
     let started = Instant::now();
     let sent = write_all(&http, &script, &customers).await?;
@@ -92,7 +95,11 @@ async fn create_customers(http: &reqwest::Client, script: &Play) -> anyhow::Resu
 }
 
 /// Everybody's messages in a mixed order, at the rate.
-async fn write_all(http: &reqwest::Client, script: &Play, customers: &[String]) -> anyhow::Result<u64> {
+async fn write_all(
+    http: &reqwest::Client,
+    script: &Play,
+    customers: &[String],
+) -> anyhow::Result<u64> {
     let mut dice = Dice::new(script.seed);
     let mut open: Vec<(&String, u32)> = customers.iter().map(|handle| (handle, 0)).collect();
     if script.messages == 0 {
@@ -130,7 +137,10 @@ async fn write_all(http: &reqwest::Client, script: &Play, customers: &[String]) 
 fn take_result(
     joined: Option<Result<anyhow::Result<Value>, tokio::task::JoinError>>,
 ) -> anyhow::Result<()> {
-    joined.context("nothing was under way")?.context("a message broke off")?.map(drop)
+    joined
+        .context("nothing was under way")?
+        .context("a message broke off")?
+        .map(drop)
 }
 
 fn line(dice: &mut Dice, number: u32) -> String {
@@ -143,7 +153,10 @@ fn line(dice: &mut Dice, number: u32) -> String {
 async fn settled(http: &reqwest::Client, url: &str) -> anyhow::Result<Value> {
     let deadline = now_ms() + 60_000;
     loop {
-        let answer = http.get(format!("{url}/sim/deliveries?limit=0")).send().await;
+        let answer = http
+            .get(format!("{url}/sim/deliveries?limit=0"))
+            .send()
+            .await;
         let answer: Value = answer.context("ask for the deliveries")?.json().await?;
         let counts = &answer["counts"];
         if counts["pending"].as_u64().unwrap_or(0) == 0 || now_ms() > deadline {
@@ -153,14 +166,26 @@ async fn settled(http: &reqwest::Client, url: &str) -> anyhow::Result<Value> {
     }
 }
 
-async fn post(http: &reqwest::Client, url: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
-    let answer = http.post(format!("{}{path}", url.trim_end_matches('/'))).json(body).send().await;
+async fn post(
+    http: &reqwest::Client,
+    url: &str,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<Value> {
+    let answer = http
+        .post(format!("{}{path}", url.trim_end_matches('/')))
+        .json(body)
+        .send()
+        .await;
     let answer = answer.with_context(|| format!("cannot reach the simulator at {url}"))?;
     let status = answer.status();
     let body: Value = answer.json().await.context("read the simulator's answer")?;
     if status.is_success() {
         Ok(body)
     } else {
-        bail!("{path}: {status}: {}", body["error"].as_str().unwrap_or_default())
+        bail!(
+            "{path}: {status}: {}",
+            body["error"].as_str().unwrap_or_default()
+        )
     }
 }

@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 use crate::config::SimConfig;
 use crate::error::ApiError;
 use crate::state::Sim;
-use crate::{admin, delivery, demo, dms, media, oauth, pages, reset, subscriptions, users, webhooks};
+use crate::{
+    admin, delivery, demo, dms, media, oauth, pages, reset, subscriptions, users, webhooks,
+};
 
 /// Largest body of a request, in bytes.
 const BODY_LIMIT: usize = 32 * 1_024 * 1_024;
@@ -56,7 +58,11 @@ pub async fn start(config: SimConfig) -> anyhow::Result<Simulator> {
     .on_connect(reset::remember_socket)
     .bind(sim.config.listen)
     .with_context(|| format!("cannot listen on {}", sim.config.listen))?;
-    let address = server.addrs().first().copied().context("no address was bound")?;
+    let address = server
+        .addrs()
+        .first()
+        .copied()
+        .context("no address was bound")?;
     let url = format!("http://{address}");
     sim.set_public_url(&url);
     let server = server.run();
@@ -80,7 +86,13 @@ pub async fn start(config: SimConfig) -> anyhow::Result<Simulator> {
     }
     // A webhook that was known before the start may be long gone or just late: ask it.
     tokio::task::yield_now().await;
-    Ok(Simulator { url, sim, server: handle, closing, tasks })
+    Ok(Simulator {
+        url,
+        sim,
+        server: handle,
+        closing,
+        tasks,
+    })
 }
 
 fn routes(routes: &mut web::ServiceConfig) {

@@ -96,7 +96,8 @@ impl World {
     fn configured(mut self, config: &SimConfig) -> Self {
         for spec in &config.accounts {
             if self.accounts.get(spec.id).is_none() {
-                self.accounts.insert(Account::new(spec.clone(), true, now_ms()));
+                self.accounts
+                    .insert(Account::new(spec.clone(), true, now_ms()));
             }
         }
         self.limits = Limits::new(config.limits);
@@ -127,7 +128,12 @@ impl Sim {
         jobs: mpsc::UnboundedSender<Job>,
         closing: watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
-        let saved = config.state_file.as_deref().map(load).transpose()?.flatten();
+        let saved = config
+            .state_file
+            .as_deref()
+            .map(load)
+            .transpose()?
+            .flatten();
         let world = saved.unwrap_or_else(World::empty).configured(&config);
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -172,7 +178,9 @@ impl Sim {
 
     pub(crate) fn set_public_url(&self, bound: &str) {
         let url = self.config.public_url.as_deref().unwrap_or(bound);
-        self.public_url.set(url.trim_end_matches('/').to_owned()).ok(); // set once, at the start
+        self.public_url
+            .set(url.trim_end_matches('/').to_owned())
+            .ok(); // set once, at the start
     }
 
     /// A number that moves with every change.
@@ -194,9 +202,12 @@ impl Sim {
 
 fn load(file: &Path) -> anyhow::Result<Option<World>> {
     match std::fs::read(file) {
-        Ok(text) => serde_json::from_slice(&text)
-            .map(Some)
-            .with_context(|| format!("read the state in {}; remove it to start anew", file.display())),
+        Ok(text) => serde_json::from_slice(&text).map(Some).with_context(|| {
+            format!(
+                "read the state in {}; remove it to start anew",
+                file.display()
+            )
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
     }

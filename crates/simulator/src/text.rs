@@ -101,20 +101,30 @@ fn split_keeping_spaces(text: &str) -> Vec<&str> {
 
 /// A word without the punctuation behind it, and that punctuation.
 fn trim_word(piece: &str) -> (&str, &str) {
-    let end = piece.trim_end_matches(['.', ',', '!', '?', ';', ':', ')', '"', '\'']).len();
+    let end = piece
+        .trim_end_matches(['.', ',', '!', '?', ';', ':', ')', '"', '\''])
+        .len();
     piece.split_at(end)
 }
 
 fn is_link(word: &str) -> bool {
-    let rest = word.strip_prefix("https://").or_else(|| word.strip_prefix("http://"));
+    let rest = word
+        .strip_prefix("https://")
+        .or_else(|| word.strip_prefix("http://"));
     rest.is_some_and(|rest| rest.contains('.') && !rest.starts_with('.'))
 }
 
 /// 23 characters, the length that the platform gives every link.
 pub(crate) fn short_link(target: &str, seed: u64) -> String {
     const LETTERS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(target).finalize();
-    let slug = digest.iter().take(10).map(|byte| char::from(LETTERS[usize::from(*byte) % 62]));
+    let digest = Sha256::new()
+        .chain_update(seed.to_le_bytes())
+        .chain_update(target)
+        .finalize();
+    let slug = digest
+        .iter()
+        .take(10)
+        .map(|byte| char::from(LETTERS[usize::from(*byte) % 62]));
     format!("https://t.co/{}", slug.collect::<String>())
 }
 
@@ -129,7 +139,9 @@ fn display(link: &str) -> String {
 }
 
 fn note_tag(shown: &mut Shown, word: &str, at: usize) {
-    let Some(sign) = word.chars().next() else { return };
+    let Some(sign) = word.chars().next() else {
+        return;
+    };
     let name: String = word
         .chars()
         .skip(1)
@@ -141,13 +153,22 @@ fn note_tag(shown: &mut Shown, word: &str, at: usize) {
     let indices = [at, at + 1 + name.chars().count()];
     match sign {
         '#' if name.chars().any(char::is_alphabetic) => {
-            shown.hashtags.push(TagEntity { text: name, indices });
+            shown.hashtags.push(TagEntity {
+                text: name,
+                indices,
+            });
         }
         '$' if name.len() <= 6 && name.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
-            shown.symbols.push(TagEntity { text: name, indices });
+            shown.symbols.push(TagEntity {
+                text: name,
+                indices,
+            });
         }
         '@' if name.is_ascii() && name.len() <= 15 => {
-            shown.mentions.push(Mention { handle: name, indices });
+            shown.mentions.push(Mention {
+                handle: name,
+                indices,
+            });
         }
         _ => {}
     }
@@ -158,7 +179,12 @@ mod tests {
     use super::*;
 
     fn slice(shown: &Shown, indices: [usize; 2]) -> String {
-        shown.text.chars().skip(indices[0]).take(indices[1] - indices[0]).collect()
+        shown
+            .text
+            .chars()
+            .skip(indices[0])
+            .take(indices[1] - indices[0])
+            .collect()
     }
 
     #[test]
@@ -173,7 +199,14 @@ mod tests {
 
     #[test]
     fn text_without_links_is_untouched() {
-        for text in ["", "  a  b\n\tc ", "http://", "https://.", "no.link here!", "é\u{2028}x"] {
+        for text in [
+            "",
+            "  a  b\n\tc ",
+            "http://",
+            "https://.",
+            "no.link here!",
+            "é\u{2028}x",
+        ] {
             assert_eq!(show(text, 1).text, text);
         }
     }
@@ -190,6 +223,11 @@ mod tests {
     #[test]
     fn long_links_are_cut_for_display() {
         assert_eq!(display("https://www.example.com/"), "example.com/");
-        assert_eq!(display("https://example.com/a-very-long-path-indeed").chars().count(), 30);
+        assert_eq!(
+            display("https://example.com/a-very-long-path-indeed")
+                .chars()
+                .count(),
+            30
+        );
     }
 }

@@ -30,7 +30,11 @@ fn me(call: &Call) -> Answer {
     let id = call.user()?;
     call.spend(Family::Other, id)?;
     let world = call.sim.read();
-    world.accounts.get(id).map(|account| view(call, account)).ok_or_else(ApiError::dead_token)
+    world
+        .accounts
+        .get(id)
+        .map(|account| view(call, account))
+        .ok_or_else(ApiError::dead_token)
 }
 
 fn by_id(call: &Call) -> Answer {
@@ -38,7 +42,11 @@ fn by_id(call: &Call) -> Answer {
     let id: AccountId = call.path("id")?;
     let world = call.sim.read();
     let missing = || ApiError::not_found(50, format!("Could not find user with id: [{id}]."));
-    world.accounts.get(id).map(|account| view(call, account)).ok_or_else(missing)
+    world
+        .accounts
+        .get(id)
+        .map(|account| view(call, account))
+        .ok_or_else(missing)
 }
 
 fn by_handle(call: &Call) -> Answer {
@@ -46,9 +54,16 @@ fn by_handle(call: &Call) -> Answer {
     let handle: String = call.path("handle")?;
     let world = call.sim.read();
     let missing = || {
-        ApiError::not_found(50, format!("Could not find user with username: [{handle}]."))
+        ApiError::not_found(
+            50,
+            format!("Could not find user with username: [{handle}]."),
+        )
     };
-    world.accounts.by_handle(&handle).map(|account| view(call, account)).ok_or_else(missing)
+    world
+        .accounts
+        .by_handle(&handle)
+        .map(|account| view(call, account))
+        .ok_or_else(missing)
 }
 
 /// v1.1 carries the id as a number too, which JavaScript rounds.

@@ -38,10 +38,16 @@ async fn register(sim: &Sim, url: &str) -> Result<Webhook, ApiError> {
     {
         let world = sim.read();
         if world.webhooks.values().any(|webhook| webhook.url == url) {
-            return Err(refusal("DuplicateUrlFailed", "the URL is registered already"));
+            return Err(refusal(
+                "DuplicateUrlFailed",
+                "the URL is registered already",
+            ));
         }
         if world.webhooks.len() >= sim.config.webhook_limit {
-            return Err(refusal("WebhookLimitExceeded", "the app has all its webhooks"));
+            return Err(refusal(
+                "WebhookLimitExceeded",
+                "the app has all its webhooks",
+            ));
         }
     }
     match crc::challenge(sim, url).await {
@@ -69,7 +75,11 @@ async fn register(sim: &Sim, url: &str) -> Result<Webhook, ApiError> {
 
 /// Challenges a registered webhook and notes the outcome; true = it passed.
 pub(crate) async fn prove(sim: &Sim, id: WebhookId) -> Result<bool, ApiError> {
-    let url = sim.read().webhooks.get(&id).map(|webhook| webhook.url.clone());
+    let url = sim
+        .read()
+        .webhooks
+        .get(&id)
+        .map(|webhook| webhook.url.clone());
     let outcome = crc::challenge(sim, &url.ok_or_else(unknown)?).await;
     let passed = sim.change(|world| {
         let webhook = world.webhooks.get_mut(&id).ok_or_else(unknown)?;
@@ -119,7 +129,9 @@ fn check_url(url: &str) -> Result<(), ApiError> {
     let good = parsed.is_some_and(|url| {
         let is_loopback = match url.host_str() {
             Some("localhost" | "[::1]") => true,
-            Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback()),
+            Some(host) => host
+                .parse::<std::net::Ipv4Addr>()
+                .is_ok_and(|ip| ip.is_loopback()),
             None => false,
         };
         match url.scheme() {
@@ -131,7 +143,10 @@ fn check_url(url: &str) -> Result<(), ApiError> {
     if good {
         Ok(())
     } else {
-        Err(refusal("UrlValidationFailed", "the URL must be HTTPS without a port, or HTTP to loopback"))
+        Err(refusal(
+            "UrlValidationFailed",
+            "the URL must be HTTPS without a port, or HTTP to loopback",
+        ))
     }
 }
 
@@ -150,10 +165,21 @@ mod tests {
 
     #[test]
     fn urls_are_checked_as_the_platform_does_but_for_loopback() {
-        for good in ["https://example.com/x", "http://127.0.0.1:8081/webhooks/x/main", "http://localhost:1/", "https://localhost:8443/"] {
+        for good in [
+            "https://example.com/x",
+            "http://127.0.0.1:8081/webhooks/x/main",
+            "http://localhost:1/",
+            "https://localhost:8443/",
+        ] {
             assert!(check_url(good).is_ok(), "{good}");
         }
-        for bad in ["http://example.com/", "https://example.com:8443/", "ftp://localhost/", "x", "http://127.0.0.1.evil.test/"] {
+        for bad in [
+            "http://example.com/",
+            "https://example.com:8443/",
+            "ftp://localhost/",
+            "x",
+            "http://127.0.0.1.evil.test/",
+        ] {
             assert!(check_url(bad).is_err(), "{bad}");
         }
     }
@@ -170,7 +196,11 @@ mod tests {
         };
         note(&mut webhook, Challenge::Unanswered("503".into()), GRACE_MS);
         assert!(webhook.valid);
-        note(&mut webhook, Challenge::Unanswered("503".into()), GRACE_MS + 1);
+        note(
+            &mut webhook,
+            Challenge::Unanswered("503".into()),
+            GRACE_MS + 1,
+        );
         assert!(!webhook.valid);
         note(&mut webhook, Challenge::Passed, GRACE_MS + 2);
         assert!(webhook.valid);

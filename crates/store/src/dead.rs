@@ -86,16 +86,27 @@ pub async fn list(store: &Store, limit: i64) -> Result<Vec<DeadMessage>, StoreEr
         .await
 }
 
-/// Opens one dead letter: its queue and body.
+/// A dead letter, opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The queue it came from.
+    pub queue: String,
+    /// What it holds.
+    pub body: Vec<u8>,
+    /// How often it had come when it was read.
+    pub attempts: i32,
+}
+
+/// Opens one dead letter.
 ///
 /// # Errors
 /// When the database fails or the body doesn't open.
-pub async fn open(store: &Store, sealer: &Sealer, id: Uuid) -> Result<Option<(String, Vec<u8>)>, StoreError> {
-    let row: Option<(String, Vec<u8>)> = store
+pub async fn open(store: &Store, sealer: &Sealer, id: Uuid) -> Result<Option<Opened>, StoreError> {
+    let row: Option<(String, Vec<u8>, i32)> = store
         .ingest(&[], move |tx| {
             Box::pin(async move {
                 Ok::<_, StoreError>(
-                    sqlx::query_as("select queue, payload from dead_messages where id = $1")
+                    sqlx::query_as("select queue, payload, attempts from dead_messages where id = $1")
                         .bind(id)
                         .fetch_optional(tx.conn())
                         .await?,
@@ -103,19 +114,26 @@ pub async fn open(store: &Store, sealer: &Sealer, id: Uuid) -> Result<Option<(St
             })
         })
         .await?;
-    row.map(|(queue, sealed)| sealer.open(&place(&queue), &sealed).map(|body| (queue, body))).transpose()
+    row.map(|(queue, sealed, attempts)| {
+        let body = sealer.open(&place(&queue), &sealed)?;
+        Ok(Opened { queue, body, attempts })
+    })
+    .transpose()
 }
 
-/// Forgets one dead letter; false if there was none.
+/// Forgets one dead letter; false if there was none, or if it has come again since it was read.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn forget(store: &Store, id: Uuid) -> Result<bool, StoreError> {
+pub async fn forget(store: &Store, id: Uuid, attempts: i32) -> Result<bool, StoreError> {
     store
         .ingest(&[], move |tx| {
             Box::pin(async move {
-                let gone =
-                    sqlx::query("delete from dead_messages where id = $1").bind(id).execute(tx.conn()).await?;
+                let gone = sqlx::query("delete from dead_messages where id = $1 and attempts = $2")
+                    .bind(id)
+                    .bind(attempts)
+                    .execute(tx.conn())
+                    .await?;
                 Ok(gone.rows_affected() == 1)
             })
         })

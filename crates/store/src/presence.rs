@@ -216,9 +216,7 @@ async fn expire(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(
-    tx: &mut BrandTx,
-) -> Result<Vec<(MemberId, Presence, Timestamp)>, StoreError> {
+pub async fn list(tx: &mut BrandTx) -> Result<Vec<(MemberId, Presence, Timestamp)>, StoreError> {
     let brand = tx.brand();
     let rows: Vec<(Uuid, String, Ts)> = sqlx::query_as(
         "select member_id, status, since from presence where brand_id = $1 order by member_id",

@@ -72,10 +72,7 @@ pub async fn lock_team(tx: &mut BrandTx, team: TeamId) -> Result<TeamLock, Store
 ///
 /// # Errors
 /// When the database fails.
-pub async fn lock_candidates(
-    tx: &mut BrandTx,
-    team: TeamId,
-) -> Result<Vec<Candidate>, StoreError> {
+pub async fn lock_candidates(tx: &mut BrandTx, team: TeamId) -> Result<Vec<Candidate>, StoreError> {
     #[derive(sqlx::FromRow)]
     struct Row {
         id: Uuid,
@@ -145,7 +142,11 @@ pub async fn keep(
             actor: None,
             reason: reason.clone(),
             over_capacity: false,
-            candidates: decision.candidates.iter().map(CandidateView::from).collect(),
+            candidates: decision
+                .candidates
+                .iter()
+                .map(CandidateView::from)
+                .collect(),
         })
         .collect();
     crate::assignments::insert(tx.conn(), brand, &rows).await?;
@@ -172,10 +173,7 @@ pub async fn keep(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn waiting_teams(
-    store: &Store,
-    most: i32,
-) -> Result<Vec<(BrandId, TeamId)>, StoreError> {
+pub async fn waiting_teams(store: &Store, most: i32) -> Result<Vec<(BrandId, TeamId)>, StoreError> {
     let rows: Vec<(Uuid, Uuid)> = store
         .system(move |tx| {
             Box::pin(async move {

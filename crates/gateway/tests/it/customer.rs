@@ -17,12 +17,12 @@ use uuid::Uuid;
 use crate::harness::{Brand, Gateway};
 
 /// A customer, by their id on X, writes now.
-pub async fn writes(gateway: &Gateway, brand: &Brand, customer: &str, text: &str) -> ConversationId {
+pub(crate) async fn writes(gateway: &Gateway, brand: &Brand, customer: &str, text: &str) -> ConversationId {
     writes_at(gateway, brand, customer, text, Timestamp::now()).await
 }
 
 /// A customer writes at an instant.
-pub async fn writes_at(
+pub(crate) async fn writes_at(
     gateway: &Gateway,
     brand: &Brand,
     customer: &str,
@@ -46,7 +46,7 @@ pub async fn writes_at(
                     handle: Some(format!("c{customer}")),
                     avatar_url: None,
                 };
-                let wanted = BTreeMap::from([(name.clone(), profile)]);
+                let wanted = BTreeMap::from([(name.clone(), Some(profile))]);
                 let known = contacts::resolve(tx.conn(), &wanted).await?[&name];
                 let mut ledger = Ledger::begin(tx.conn(), &[id]).await?;
                 let key =

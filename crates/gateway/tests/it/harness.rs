@@ -18,11 +18,11 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub struct Gateway {
-    pub db: TestDb,
-    pub url: String,
-    pub bus: Bus,
-    pub metrics: Metrics,
+pub(crate) struct Gateway {
+    pub(crate) db: TestDb,
+    pub(crate) url: String,
+    pub(crate) bus: Bus,
+    pub(crate) metrics: Metrics,
     http: Client,
     shutdown: Shutdown,
     relay: Uuid,
@@ -31,41 +31,41 @@ pub struct Gateway {
 
 /// A signed-in member.
 #[derive(Debug, Clone)]
-pub struct Person {
-    pub brand: BrandId,
-    pub member: MemberId,
-    pub token: String,
-    pub cookie: String,
+pub(crate) struct Person {
+    pub(crate) brand: BrandId,
+    pub(crate) member: MemberId,
+    pub(crate) token: String,
+    pub(crate) cookie: String,
 }
 
 /// A brand whose owner is signed in, with a team and a channel.
 #[derive(Debug, Clone)]
-pub struct Brand {
-    pub owner: Person,
-    pub team: TeamId,
-    pub channel: ChannelId,
-    pub account_id: String,
+pub(crate) struct Brand {
+    pub(crate) owner: Person,
+    pub(crate) team: TeamId,
+    pub(crate) channel: ChannelId,
+    pub(crate) account_id: String,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: reqwest::header::HeaderMap,
-    pub body: Value,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+    pub(crate) text: String,
 }
 
-pub const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 impl Gateway {
     /// Without a broker: hints and pointers go nowhere, everything else is real.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with("amqp://nobody@127.0.0.1:1/%2f".to_owned(), false).await
     }
 
     /// With one, for live streams.
-    pub async fn start_with_broker() -> Self {
+    pub(crate) async fn start_with_broker() -> Self {
         Self::with(setting("ROOST_TEST_AMQP_URL"), true).await
     }
 
@@ -132,7 +132,7 @@ impl Gateway {
         }
     }
 
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         who: Option<&Person>,
         method: Method,
@@ -157,28 +157,28 @@ impl Gateway {
         Answer { status, headers, body, text }
     }
 
-    pub async fn get(&self, who: &Person, path: &str) -> Answer {
+    pub(crate) async fn get(&self, who: &Person, path: &str) -> Answer {
         self.call(Some(who), Method::GET, path, None, &[]).await
     }
 
-    pub async fn post(&self, who: &Person, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, who: &Person, path: &str, body: Value) -> Answer {
         self.call(Some(who), Method::POST, path, Some(body), &[]).await
     }
 
-    pub async fn put(&self, who: &Person, path: &str, body: Value) -> Answer {
+    pub(crate) async fn put(&self, who: &Person, path: &str, body: Value) -> Answer {
         self.call(Some(who), Method::PUT, path, Some(body), &[]).await
     }
 
-    pub async fn patch(&self, who: &Person, path: &str, body: Value) -> Answer {
+    pub(crate) async fn patch(&self, who: &Person, path: &str, body: Value) -> Answer {
         self.call(Some(who), Method::PATCH, path, Some(body), &[]).await
     }
 
-    pub async fn delete(&self, who: &Person, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, who: &Person, path: &str) -> Answer {
         self.call(Some(who), Method::DELETE, path, None, &[]).await
     }
 
     /// Signs up a brand and gives it a channel.
-    pub async fn brand(&self, name: &str) -> Brand {
+    pub(crate) async fn brand(&self, name: &str) -> Brand {
         let answer = self
             .call(
                 None,
@@ -212,7 +212,7 @@ impl Gateway {
     }
 
     /// Adds a member with a session of their own, in the brand's team.
-    pub async fn member(&self, brand: &Brand, role: &str) -> Person {
+    pub(crate) async fn member(&self, brand: &Brand, role: &str) -> Person {
         let (user, member, session) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
         let mut db = self.db.owner().await;
         let email = format!("{}@{role}.example", member.simple());
@@ -260,7 +260,7 @@ impl Gateway {
     }
 
     /// What the relay does: places for what was committed, and pointers where there is a broker.
-    pub async fn relay(&self) {
+    pub(crate) async fn relay(&self) {
         let mut held = Vec::new();
         for slot in Slot::all() {
             let epoch = leases::take(&self.db.store, &slot.lease(), self.relay, 60).await.unwrap();
@@ -301,7 +301,7 @@ impl Gateway {
     }
 
     /// Stops and removes what it left at the broker.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.trigger();
         if self.has_broker {
             self.bus.remove_topology().await;
@@ -318,7 +318,7 @@ impl Drop for Gateway {
 
 impl Answer {
     /// Who a sign-in signed in.
-    pub fn person(&self) -> Person {
+    pub(crate) fn person(&self) -> Person {
         assert!(self.status.is_success(), "{}", self.text);
         let id = |pointer: &str| self.body.pointer(pointer).unwrap().as_str().unwrap();
         Person {
@@ -330,24 +330,24 @@ impl Answer {
     }
 
     /// The first cookie as a client sends it back.
-    pub fn cookie(&self) -> String {
+    pub(crate) fn cookie(&self) -> String {
         let cookie = self.headers.get("set-cookie").map(|value| value.to_str().unwrap());
         cookie.and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned()
     }
 
     /// The problem's code.
-    pub fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
 
     /// Where the problem's faults are.
-    pub fn pointers(&self) -> Vec<&str> {
+    pub(crate) fn pointers(&self) -> Vec<&str> {
         let faults = self.body["errors"].as_array();
         faults.into_iter().flatten().filter_map(|fault| fault["pointer"].as_str()).collect()
     }
 
     /// The ids of a list.
-    pub fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         let rows = self.body["data"].as_array().unwrap();
         rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
     }

@@ -6,6 +6,8 @@ use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use roost_bus::envelope::EventPointer;
 use roost_bus::{Bus, Lane, Outgoing, Route, SubscriptionSpec};
+use roost_service::Config;
+use roost_store::dead::Opened;
 use roost_store::seal::Sealer;
 use roost_store::{Store, dead};
 use uuid::Uuid;
@@ -35,6 +37,8 @@ pub(crate) enum Dead {
     },
 }
 
+/// How long the broker may take to answer.
+const CONNECT: Duration = Duration::from_secs(10);
 /// How long to look for the broker's copy; it may be gone already.
 const LOOK: Duration = Duration::from_secs(3);
 
@@ -50,23 +54,38 @@ pub(crate) async fn run(command: Dead) -> anyhow::Result<()> {
     match command {
         Dead::List => list(&store).await,
         Dead::Show { id } => {
-            let (queue, body) = open(&store, &sealer, id).await?;
-            print(&format!("{queue}\n{}", String::from_utf8_lossy(&body)))
+            let letter = open(&store, &sealer, id).await?;
+            print(&format!(
+                "{}\n{}",
+                letter.queue,
+                String::from_utf8_lossy(&letter.body)
+            ))
         }
         Dead::Retry { id } => {
-            let (queue, body) = open(&store, &sealer, id).await?;
-            let bus = roles::bus(&config, &roost_service::Metrics::new());
-            bus.publish(Outgoing::new(route(&queue, &body)?, body.clone()))
-                .await
-                .context("the broker did not take the message; nothing was changed")?;
-            forget(&store, &bus, id, &queue, &body).await
+            let letter = open(&store, &sealer, id).await?;
+            let bus = connect(&config).await?;
+            bus.publish(Outgoing::new(
+                route(&letter.queue, &letter.body)?,
+                letter.body.clone(),
+            ))
+            .await
+            .context("the broker did not take the message; nothing was changed")?;
+            forget(&store, &bus, id, &letter).await
         }
         Dead::Drop { id } => {
-            let (queue, body) = open(&store, &sealer, id).await?;
-            let bus = roles::bus(&config, &roost_service::Metrics::new());
-            forget(&store, &bus, id, &queue, &body).await
+            let letter = open(&store, &sealer, id).await?;
+            let bus = connect(&config).await?;
+            forget(&store, &bus, id, &letter).await
         }
     }
+}
+
+async fn connect(config: &Config) -> anyhow::Result<Bus> {
+    let bus = roles::bus(config, &roost_service::Metrics::new());
+    if !bus.wait_up(CONNECT).await {
+        bail!("the broker can't be reached; nothing was changed");
+    }
+    Ok(bus)
 }
 
 async fn list(store: &Store) -> anyhow::Result<()> {
@@ -83,7 +102,7 @@ async fn list(store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open(store: &Store, sealer: &Sealer, id: Uuid) -> anyhow::Result<(String, Vec<u8>)> {
+async fn open(store: &Store, sealer: &Sealer, id: Uuid) -> anyhow::Result<Opened> {
     dead::open(store, sealer, id)
         .await?
         .with_context(|| format!("there is no dead message {id}"))
@@ -113,24 +132,19 @@ fn route(queue: &str, body: &[u8]) -> anyhow::Result<Route> {
     bail!("a message of {queue} can't be put back")
 }
 
-/// Removes the row, and the copy in the broker's dead-letter queue.
-async fn forget(
-    store: &Store,
-    bus: &Bus,
-    id: Uuid,
-    queue: &str,
-    body: &[u8],
-) -> anyhow::Result<()> {
-    dead::forget(store, id).await?;
+/// Removes the row, unless the message has died again meanwhile, and one copy from the broker's
+/// dead-letter queue.
+async fn forget(store: &Store, bus: &Bus, id: Uuid, letter: &Opened) -> anyhow::Result<()> {
+    dead::forget(store, id, letter.attempts).await?;
     let mut letters = bus.subscribe(SubscriptionSpec::Dead {
-        queue: queue.to_owned(),
+        queue: letter.queue.clone(),
         prefetch: 500,
     });
     let look = async {
         while let Some(batch) = letters.next_batch(500).await {
-            for letter in &batch {
-                if letter.body == body {
-                    letter.ack().await;
+            for copy in &batch {
+                if copy.body == letter.body {
+                    copy.ack().await;
                     return;
                 }
             }

@@ -21,7 +21,10 @@ async fn by_hand_beats_automatic_and_is_told_once() {
     world.route().await;
     assert_eq!(world.assignee(id).await, Some(owner));
     let newest = &world.decisions(id).await[0];
-    assert_eq!((newest.decided_by.as_str(), newest.member), ("member", Some(owner)));
+    assert_eq!(
+        (newest.decided_by.as_str(), newest.member),
+        ("member", Some(owner))
+    );
     // A second time changes nothing.
     let before = world.db.events_of(id).await.len();
     world.assign(id, Some(owner)).await;
@@ -33,8 +36,18 @@ async fn by_hand_may_exceed_the_capacity_and_is_marked_so() {
     let world = World::new(1, 1).await;
     let agent = world.agents()[0];
     let ids = world.open(2).await;
-    assert_eq!(world.assign(ids[0], Some(agent)).await, ByHand::Assigned { over_capacity: false });
-    assert_eq!(world.assign(ids[1], Some(agent)).await, ByHand::Assigned { over_capacity: true });
+    assert_eq!(
+        world.assign(ids[0], Some(agent)).await,
+        ByHand::Assigned {
+            over_capacity: false
+        }
+    );
+    assert_eq!(
+        world.assign(ids[1], Some(agent)).await,
+        ByHand::Assigned {
+            over_capacity: true
+        }
+    );
     assert!(world.decisions(ids[1]).await[0].over_capacity);
     assert_eq!(world.loads(&[agent]).await, [2]);
     // The router gives no more to somebody who is over capacity.
@@ -48,15 +61,24 @@ async fn those_who_may_not_reply_are_refused() {
     let world = World::new(2, 5).await;
     let (gone, analyst) = (world.agents()[0], world.agents()[1]);
     world
-        .owner_runs(&format!("update members set active = false where id = '{}'", gone.0))
+        .owner_runs(&format!(
+            "update members set active = false where id = '{}'",
+            gone.0
+        ))
         .await;
     world
-        .owner_runs(&format!("update members set role = 'analyst' where id = '{}'", analyst.0))
+        .owner_runs(&format!(
+            "update members set role = 'analyst' where id = '{}'",
+            analyst.0
+        ))
         .await;
     let id = world.db.open(&world.brand).await;
     assert_eq!(world.assign(id, Some(gone)).await, ByHand::RefusedInactive);
     assert_eq!(world.assign(id, Some(analyst)).await, ByHand::RefusedRole);
-    assert_eq!(world.assign(id, Some(MemberId(Uuid::now_v7()))).await, ByHand::NotFound);
+    assert_eq!(
+        world.assign(id, Some(MemberId(Uuid::now_v7()))).await,
+        ByHand::NotFound
+    );
     assert_eq!(world.assignee(id).await, None);
 }
 
@@ -66,8 +88,14 @@ async fn another_brands_conversation_and_member_are_not_found() {
     let other = world.db.brand("Other", 1).await;
     let theirs = world.db.open(&other).await;
     let ours = world.db.open(&world.brand).await;
-    assert_eq!(world.assign(theirs, Some(world.agents()[0])).await, ByHand::NotFound);
-    assert_eq!(world.assign(ours, Some(other.members[1])).await, ByHand::NotFound);
+    assert_eq!(
+        world.assign(theirs, Some(world.agents()[0])).await,
+        ByHand::NotFound
+    );
+    assert_eq!(
+        world.assign(ours, Some(other.members[1])).await,
+        ByHand::NotFound
+    );
     assert_eq!(world.decisions(theirs).await, []);
 }
 
@@ -88,8 +116,14 @@ async fn a_reopened_conversation_given_to_its_agent_by_hand_leaves_the_queue() {
     let id = world.db.open(&world.brand).await;
     world.route().await;
     let agent = world.assignee(id).await.unwrap();
-    world.db.act(&world.brand, id, ActKind::Resolve, agent).await;
-    world.db.write_at(&world.brand, id, jiff::Timestamp::now()).await;
+    world
+        .db
+        .act(&world.brand, id, ActKind::Resolve, agent)
+        .await;
+    world
+        .db
+        .write_at(&world.brand, id, jiff::Timestamp::now())
+        .await;
     world.assign(id, Some(agent)).await;
     assert_eq!(world.loads(&[agent]).await, [1]);
     assert_eq!(world.route().await.kept, 0);
@@ -169,7 +203,10 @@ async fn moved_to_a_full_team_it_leaves_its_agent_and_gets_one_when_room_appears
     let route = || roost_router::step::route_team(&world.db.store, brand, team);
     route().await.unwrap();
     assert_eq!(world.assignee(id).await, None);
-    world.db.act(&world.brand, full, ActKind::Resolve, right).await;
+    world
+        .db
+        .act(&world.brand, full, ActKind::Resolve, right)
+        .await;
     route().await.unwrap();
     assert_eq!(world.assignee(id).await, Some(right));
 }

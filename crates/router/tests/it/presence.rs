@@ -134,7 +134,13 @@ async fn a_member_is_online_while_one_of_two_streams_is_open() {
     assert_eq!(desk.expire().await, 0);
     assert_eq!(desk.status().await, Presence::Offline);
     let told = desk.told().await;
-    assert_eq!(told, [serde_json::json!(["offline", "online"]), serde_json::json!(["online", "offline"])]);
+    assert_eq!(
+        told,
+        [
+            serde_json::json!(["offline", "online"]),
+            serde_json::json!(["online", "offline"])
+        ]
+    );
 }
 
 #[tokio::test]
@@ -172,11 +178,15 @@ async fn a_dead_gateways_members_go_offline() {
     desk.open(Uuid::now_v7()).await;
     desk.pass(600).await;
     assert_eq!(desk.expire().await, 0);
-    desk.owner("update gateways set seen_at = now() - interval '46 seconds'").await;
+    desk.owner("update gateways set seen_at = now() - interval '46 seconds'")
+        .await;
     assert_eq!(desk.expire().await, 1);
     assert_eq!(desk.status().await, Presence::Offline);
     let mut owner = desk.db.owner().await;
-    let streams: i64 = sqlx::query_scalar("select count(*) from streams").fetch_one(&mut owner).await.unwrap();
+    let streams: i64 = sqlx::query_scalar("select count(*) from streams")
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
     assert_eq!(streams, 0);
 }
 

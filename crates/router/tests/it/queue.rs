@@ -21,7 +21,10 @@ async fn room_goes_to_whoever_waits_longest() {
     let ids = world.open(4).await;
     world.route().await;
     assert_eq!(world.assignee(ids[3]).await, None);
-    world.db.act(&world.brand, ids[0], ActKind::Resolve, agent).await;
+    world
+        .db
+        .act(&world.brand, ids[0], ActKind::Resolve, agent)
+        .await;
     let fifth = world.db.open(&world.brand).await;
     world.route().await;
     assert_eq!(world.assignee(ids[3]).await, Some(agent));
@@ -69,7 +72,9 @@ async fn why_a_conversation_waits_is_told_once() {
     let told = world.db.events_of(ids[1]).await;
     let waiting = told.iter().filter(|kind| *kind == "conversation.waiting");
     assert_eq!(waiting.count(), 1);
-    world.owner_runs("update presence set status = 'offline'").await;
+    world
+        .owner_runs("update presence set status = 'offline'")
+        .await;
     world.route().await;
     let decisions = world.decisions(ids[1]).await;
     assert_eq!(decisions.len(), 2);
@@ -101,17 +106,26 @@ async fn the_deactivated_and_those_who_may_not_reply_are_never_chosen() {
     let world = World::new(3, 10).await;
     let agents = world.agents().to_vec();
     world
-        .owner_runs(&format!("update members set active = false where id = '{}'", agents[0].0))
+        .owner_runs(&format!(
+            "update members set active = false where id = '{}'",
+            agents[0].0
+        ))
         .await;
     world
-        .owner_runs(&format!("update members set role = 'analyst' where id = '{}'", agents[1].0))
+        .owner_runs(&format!(
+            "update members set role = 'analyst' where id = '{}'",
+            agents[1].0
+        ))
         .await;
     let ids = world.open(6).await;
     world.route().await;
     assert_eq!(world.loads(&agents).await, [0, 0, 6]);
     let decision = &world.decisions(ids[0]).await[0];
     let rule = |member| {
-        let one = decision.candidates.iter().find(|one| one.member_id == member);
+        let one = decision
+            .candidates
+            .iter()
+            .find(|one| one.member_id == member);
         one.and_then(|one| one.excluded_by.clone())
     };
     assert_eq!(rule(agents[0]).as_deref(), Some("inactive"));
@@ -126,13 +140,23 @@ async fn a_reopened_conversation_stays_with_an_agent_who_has_room() {
     let id = world.db.open(&world.brand).await;
     world.route().await;
     let holder = world.assignee(id).await.unwrap();
-    world.db.act(&world.brand, id, ActKind::Resolve, holder).await;
+    world
+        .db
+        .act(&world.brand, id, ActKind::Resolve, holder)
+        .await;
     world.db.write_at(&world.brand, id, Timestamp::now()).await;
-    assert_eq!(world.loads(&[holder]).await, [0], "one that waits to be routed is no load");
+    assert_eq!(
+        world.loads(&[holder]).await,
+        [0],
+        "one that waits to be routed is no load"
+    );
     assert_eq!(world.route().await.kept, 1);
     assert_eq!(world.assignee(id).await, Some(holder));
     assert_eq!(world.loads(&[holder]).await, [1]);
-    assert_eq!(world.decisions(id).await[0].reason, "came back to the agent who had it");
+    assert_eq!(
+        world.decisions(id).await[0].reason,
+        "came back to the agent who had it"
+    );
 }
 
 #[tokio::test]
@@ -141,17 +165,28 @@ async fn a_reopened_conversation_whose_agent_has_gone_home_is_routed_afresh() {
     let id = world.db.open(&world.brand).await;
     world.route().await;
     let holder = world.assignee(id).await.unwrap();
-    world.db.act(&world.brand, id, ActKind::Resolve, holder).await;
     world
-        .owner_runs(&format!("update presence set status = 'offline' where member_id = '{}'", holder.0))
+        .db
+        .act(&world.brand, id, ActKind::Resolve, holder)
+        .await;
+    world
+        .owner_runs(&format!(
+            "update presence set status = 'offline' where member_id = '{}'",
+            holder.0
+        ))
         .await;
     world.db.write_at(&world.brand, id, Timestamp::now()).await;
     world.route().await;
     let other = world.agents().iter().find(|agent| **agent != holder);
     assert_eq!(world.assignee(id).await.as_ref(), other);
     // Nobody is there any more: it must not look as if somebody had it.
-    world.db.act(&world.brand, id, ActKind::Resolve, holder).await;
-    world.owner_runs("update presence set status = 'offline'").await;
+    world
+        .db
+        .act(&world.brand, id, ActKind::Resolve, holder)
+        .await;
+    world
+        .owner_runs("update presence set status = 'offline'")
+        .await;
     world.db.write_at(&world.brand, id, Timestamp::now()).await;
     world.route().await;
     assert_eq!(world.assignee(id).await, None);
@@ -165,21 +200,36 @@ async fn a_team_that_assigns_by_hand_keeps_what_comes_back_and_gives_nothing() {
     let back = world.db.open(&world.brand).await;
     world.route().await;
     world.owner_runs("update teams set mode = 'manual'").await;
-    world.db.act(&world.brand, back, ActKind::Resolve, agent).await;
-    world.db.write_at(&world.brand, back, Timestamp::now()).await;
+    world
+        .db
+        .act(&world.brand, back, ActKind::Resolve, agent)
+        .await;
+    world
+        .db
+        .write_at(&world.brand, back, Timestamp::now())
+        .await;
     let new = world.db.open(&world.brand).await;
     let routed = world.route().await;
     assert_eq!((routed.assigned.len(), routed.kept, routed.told), (0, 1, 1));
     assert_eq!(world.assignee(back).await, Some(agent));
     assert_eq!(world.assignee(new).await, None);
-    assert_eq!(world.decisions(new).await[0].reason, "the team assigns by hand");
+    assert_eq!(
+        world.decisions(new).await[0].reason,
+        "the team assigns by hand"
+    );
 }
 
 #[tokio::test]
 async fn what_left_the_queue_is_not_assigned() {
     let world = World::new(1, 5).await;
     let ids = world.open(2).await;
-    world.db.act(&world.brand, ids[0], ActKind::Resolve, world.owner()).await;
-    world.db.act(&world.brand, ids[1], ActKind::Pend, world.owner()).await;
+    world
+        .db
+        .act(&world.brand, ids[0], ActKind::Resolve, world.owner())
+        .await;
+    world
+        .db
+        .act(&world.brand, ids[1], ActKind::Pend, world.owner())
+        .await;
     assert!(world.route().await.assigned.is_empty());
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use roost_router::step::{Outcome, route_team};
 use roost_store::assignments::ByHand;
+use roost_store::ledger::ActKind;
 
 use crate::support::World;
 
@@ -19,8 +21,7 @@ async fn capacity_holds_with_routers_racing() {
         let world = world.clone();
         tasks.spawn(async move {
             for _ in 0..10 {
-                let routed =
-                    route_team(&world.db.store, world.brand.id, world.brand.team).await;
+                let routed = route_team(&world.db.store, world.brand.id, world.brand.team).await;
                 if matches!(routed.unwrap(), Outcome::Busy) {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
@@ -51,8 +52,14 @@ async fn capacity_holds_with_routers_racing() {
         .count("select count(*) from assignment_decisions where decided_by = 'member' and over_capacity")
         .await;
     let beyond: i64 = loads.iter().map(|load| (load - 3).max(0)).sum();
-    assert!(beyond <= marked, "only by hand goes over capacity: {loads:?}, marked {marked}");
-    assert!(loads.iter().all(|load| *load >= 3), "nobody waits while there is room: {loads:?}");
+    assert!(
+        beyond <= marked,
+        "only by hand goes over capacity: {loads:?}, marked {marked}"
+    );
+    assert!(
+        loads.iter().all(|load| *load >= 3),
+        "nobody waits while there is room: {loads:?}"
+    );
     // Every decision of the router stood on loads below the capacity.
     let blind = world
         .count(
@@ -95,7 +102,10 @@ async fn an_agent_of_two_teams_is_not_filled_twice() {
         .await;
     let teams: Vec<uuid::Uuid> = {
         let mut owner = world.db.owner().await;
-        sqlx::query_scalar("select id from teams").fetch_all(&mut owner).await.unwrap()
+        sqlx::query_scalar("select id from teams")
+            .fetch_all(&mut owner)
+            .await
+            .unwrap()
     };
     assert_eq!(teams.len(), 2);
     let mut tasks = tokio::task::JoinSet::new();
@@ -109,4 +119,51 @@ async fn an_agent_of_two_teams_is_not_filled_twice() {
         ended.unwrap();
     }
     assert_eq!(world.loads(world.agents()).await, [4, 4, 4]);
+}
+
+/// Customers write, agents resolve and people assign while teams are routed: nobody waits for
+/// another in a circle, and in the end everybody has an agent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn customers_agents_and_routers_never_deadlock() {
+    let world = Arc::new(World::new(4, 100).await);
+    let ids = world.open(24).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for part in ids.chunks(8) {
+        let (world, part) = (world.clone(), part.to_vec());
+        tasks.spawn(async move {
+            for (number, id) in part.into_iter().enumerate() {
+                world.db.write_at(&world.brand, id, Timestamp::now()).await;
+                if number % 2 == 0 {
+                    world.db.open(&world.brand).await;
+                } else {
+                    let agent = world.agents()[number % 4];
+                    world.assign(id, Some(agent)).await;
+                    world
+                        .db
+                        .act(&world.brand, id, ActKind::Resolve, agent)
+                        .await;
+                    world.db.write_at(&world.brand, id, Timestamp::now()).await;
+                }
+            }
+        });
+    }
+    for _ in 0..3 {
+        let world = world.clone();
+        tasks.spawn(async move {
+            for _ in 0..15 {
+                let outcome = route_team(&world.db.store, world.brand.id, world.brand.team).await;
+                if outcome.unwrap() == Outcome::Busy {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    world.route().await;
+    let waiting = world
+        .count("select count(*) from conversations where status <> 'open' or assignee_id is null or queued_at is not null")
+        .await;
+    assert_eq!(waiting, 0);
 }

@@ -65,14 +65,16 @@ impl Running {
     /// Publishes what the relay would: the newest event of this type.
     async fn tell(&self, world: &World, kind: &str) {
         let mut owner = world.db.owner().await;
-        let (event, bucket): (Uuid, i16) =
-            sqlx::query_as("select id, bucket from events where type = $1 order by id desc limit 1")
-                .bind(kind)
-                .fetch_one(&mut owner)
-                .await
-                .unwrap();
+        let (event, bucket): (Uuid, i16) = sqlx::query_as(
+            "select id, bucket from events where type = $1 order by id desc limit 1",
+        )
+        .bind(kind)
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
         owner.close().await.unwrap();
-        self.publish(world.brand.id, event, kind, u8::try_from(bucket).unwrap()).await;
+        self.publish(world.brand.id, event, kind, u8::try_from(bucket).unwrap())
+            .await;
     }
 
     async fn publish(&self, brand: BrandId, event: Uuid, kind: &str, bucket: u8) {
@@ -88,7 +90,10 @@ impl Running {
             request_id: None,
         };
         let body = serde_json::to_vec(&pointer).unwrap();
-        self.bus.publish(Outgoing::new(Route::Event { bucket }, body)).await.unwrap();
+        self.bus
+            .publish(Outgoing::new(Route::Event { bucket }, body))
+            .await
+            .unwrap();
     }
 
     async fn stop(self) {
@@ -109,8 +114,17 @@ async fn events_are_followed_at_once_and_poison_is_passed_over() {
     // Unreadable, of an unknown event, of an unknown brand: the queue goes on.
     let junk = Outgoing::new(Route::Event { bucket: 0 }, b"{".to_vec());
     running.bus.publish(junk).await.unwrap();
-    running.publish(world.brand.id, Uuid::now_v7(), "conversation.opened", 0).await;
-    running.publish(BrandId(Uuid::now_v7()), Uuid::now_v7(), "conversation.opened", 0).await;
+    running
+        .publish(world.brand.id, Uuid::now_v7(), "conversation.opened", 0)
+        .await;
+    running
+        .publish(
+            BrandId(Uuid::now_v7()),
+            Uuid::now_v7(),
+            "conversation.opened",
+            0,
+        )
+        .await;
     running.tell(&world, "conversation.opened").await;
     let limit = Duration::from_secs(5);
     until("the first to be assigned", limit, || async {
@@ -119,7 +133,10 @@ async fn events_are_followed_at_once_and_poison_is_passed_over() {
     .await;
     assert_eq!(world.assignee(second).await, None);
     // Room appears, and the event says so.
-    world.db.act(&world.brand, first, ActKind::Resolve, agent).await;
+    world
+        .db
+        .act(&world.brand, first, ActKind::Resolve, agent)
+        .await;
     running.tell(&world, "conversation.status_changed").await;
     until("the second to be assigned", limit, || async {
         (world.assignee(second).await == Some(agent)).then_some(())
@@ -133,9 +150,69 @@ async fn events_are_followed_at_once_and_poison_is_passed_over() {
         .await;
     }
     let text = running.metrics.render().unwrap();
-    assert!(text.contains("roost_router_failures_total{treatment=\"unreadable\"} 1"), "{text}");
-    assert!(text.contains("roost_router_decisions_total{outcome=\"assigned\"} 2"), "{text}");
-    assert!(text.contains("roost_router_assignment_wait_seconds_count 2"), "{text}");
+    assert!(
+        text.contains("roost_router_failures_total{treatment=\"unreadable\"} 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("roost_router_decisions_total{outcome=\"assigned\"} 2"),
+        "{text}"
+    );
+    assert!(
+        text.contains("roost_router_assignment_wait_seconds_count 2"),
+        "{text}"
+    );
+    running.stop().await;
+}
+
+/// A team that can't be routed is given up; the others' events go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_team_that_fails_does_not_hold_up_others() {
+    let world = World::new(1, 5).await;
+    let running = Running::start(&world).await;
+    let other = world.db.brand("Other", 1).await;
+    world.db.put_online(&other, other.members[1]).await;
+    let bad = world.db.open(&other).await;
+    let good = world.db.open(&world.brand).await;
+    world
+        .owner_runs(
+            "create function refuse() returns trigger language plpgsql as
+                 $$ begin raise exception 'refused'; end $$",
+        )
+        .await;
+    world
+        .owner_runs(&format!(
+            "create trigger poison before update on conversations for each row
+                 when (new.id = '{}') execute function refuse()",
+            bad.0
+        ))
+        .await;
+    for (brand, id) in [(other.id, bad), (world.brand.id, good)] {
+        let mut owner = world.db.owner().await;
+        let event: Uuid = sqlx::query_scalar(
+            "select id from events where conversation_id = $1 and type = 'conversation.opened'",
+        )
+        .bind(id.0)
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+        // Both on one queue, the bad one first.
+        running
+            .publish(brand, event, "conversation.opened", 0)
+            .await;
+    }
+    until(
+        "the good one to be assigned",
+        Duration::from_secs(5),
+        || async { world.assignee(good).await },
+    )
+    .await;
+    assert_eq!(world.assignee(bad).await, None);
+    let text = running.metrics.render().unwrap();
+    assert!(
+        text.contains("roost_router_failures_total{treatment=\"drop\"} 1"),
+        "{text}"
+    );
     running.stop().await;
 }
 
@@ -147,7 +224,9 @@ async fn affected(world: &World, kind: &str) -> Vec<TeamId> {
             .fetch_one(&mut owner)
             .await
             .unwrap();
-    affected_teams(&world.db.store, world.brand.id, vec![EventId(event)]).await.unwrap()
+    affected_teams(&world.db.store, world.brand.id, vec![EventId(event)])
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -160,15 +239,29 @@ async fn an_event_concerns_the_teams_of_whoever_gained_room() {
     let (first, second) = (world.agents()[0], world.agents()[1]);
     // Assigned from nobody: nobody gained room, but the team still has one that waits.
     world.assign(ids[2], Some(first)).await;
-    assert_eq!(affected(&world, "conversation.assigned").await, [], "nothing waits");
+    assert_eq!(
+        affected(&world, "conversation.assigned").await,
+        [],
+        "nothing waits"
+    );
     let waiting = world.db.open(&world.brand).await;
     world.assign(ids[2], Some(second)).await;
     assert_eq!(affected(&world, "conversation.assigned").await, [team]);
     let holder = world.assignee(ids[0]).await.unwrap();
-    world.db.act(&world.brand, ids[0], ActKind::Pend, holder).await;
-    assert_eq!(affected(&world, "conversation.status_changed").await, [team]);
+    world
+        .db
+        .act(&world.brand, ids[0], ActKind::Pend, holder)
+        .await;
+    assert_eq!(
+        affected(&world, "conversation.status_changed").await,
+        [team]
+    );
     world.owner_runs("update teams set mode = 'manual'").await;
     world.route().await;
     assert_eq!(world.assignee(waiting).await, None);
-    assert_eq!(affected(&world, "conversation.status_changed").await, [], "a person assigns");
+    assert_eq!(
+        affected(&world, "conversation.status_changed").await,
+        [],
+        "a person assigns"
+    );
 }

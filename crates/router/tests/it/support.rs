@@ -112,7 +112,10 @@ impl World {
 
     pub(crate) async fn count(&self, query: &'static str) -> i64 {
         let mut owner = self.db.owner().await;
-        let count = sqlx::query_scalar(query).fetch_one(&mut owner).await.unwrap();
+        let count = sqlx::query_scalar(query)
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
         owner.close().await.unwrap();
         count
     }

@@ -46,7 +46,9 @@ struct AccountPatch {
 pub(super) fn routes(routes: &mut ServiceConfig) {
     routes
         .service(
-            resource("/sim/accounts").route(now(Method::GET, list)).route(now(Method::POST, create)),
+            resource("/sim/accounts")
+                .route(now(Method::GET, list))
+                .route(now(Method::POST, create)),
         )
         .service(resource("/sim/accounts/{who}").route(now(Method::PATCH, patch)))
         .service(resource("/sim/accounts/{who}/tokens").route(now(Method::POST, tokens)))
@@ -57,7 +59,10 @@ pub(super) fn routes(routes: &mut ServiceConfig) {
 fn list(call: &Call) -> Answer {
     let brand: Option<bool> = call.query_as("brand")?;
     let world = call.sim.read();
-    let wanted = world.accounts.all().filter(|account| brand.is_none_or(|b| b == account.brand));
+    let wanted = world
+        .accounts
+        .all()
+        .filter(|account| brand.is_none_or(|b| b == account.brand));
     Ok(HttpResponse::Ok().json(json!({ "accounts": wanted.collect::<Vec<_>>() })))
 }
 
@@ -65,7 +70,9 @@ fn list(call: &Call) -> Answer {
 fn create(call: &Call) -> Answer {
     let body: CreateAccount = call.json()?;
     if !is_handle(&body.handle) {
-        return Err(ApiError::invalid_request("handle: 1 to 15 letters, digits or `_`"));
+        return Err(ApiError::invalid_request(
+            "handle: 1 to 15 letters, digits or `_`",
+        ));
     }
     let account = call.sim.change(|world| {
         if let Some(account) = world.accounts.by_handle(&body.handle) {
@@ -81,7 +88,15 @@ fn create(call: &Call) -> Answer {
         let now_ms = now_ms();
         let id = body.id.unwrap_or_else(|| AccountId(world.ids.next(now_ms)));
         let name = body.name.unwrap_or_else(|| body.handle.clone());
-        let account = Account::new(AccountSpec { id, handle: body.handle, name }, body.brand, now_ms);
+        let account = Account::new(
+            AccountSpec {
+                id,
+                handle: body.handle,
+                name,
+            },
+            body.brand,
+            now_ms,
+        );
         world.accounts.insert(account.clone());
         Ok(account)
     })?;
@@ -97,7 +112,10 @@ fn patch(call: &Call) -> Answer {
     let id = account_of(call)?;
     let body: AccountPatch = call.json()?;
     call.sim.change(|world| {
-        let account = world.accounts.get_mut(id).ok_or_else(ApiError::no_such_route)?;
+        let account = world
+            .accounts
+            .get_mut(id)
+            .ok_or_else(ApiError::no_such_route)?;
         account.name = body.name.unwrap_or_else(|| account.name.clone());
         account.inbox = body.inbox.unwrap_or(account.inbox);
         account.standing = body.standing.unwrap_or(account.standing);
@@ -127,9 +145,16 @@ fn tokens(call: &Call) -> Answer {
 fn revoke(call: &Call) -> Answer {
     let id = account_of(call)?;
     let (tokens, jobs) = call.sim.change(|world| {
-        let by_account: Vec<_> =
-            world.account_activity.iter().filter(|(_, user)| *user == id).map(|(w, _)| *w).collect();
-        let own = world.activity.values().filter(|s| s.filter.user_id == Some(id));
+        let by_account: Vec<_> = world
+            .account_activity
+            .iter()
+            .filter(|(_, user)| *user == id)
+            .map(|(w, _)| *w)
+            .collect();
+        let own = world
+            .activity
+            .values()
+            .filter(|s| s.filter.user_id == Some(id));
         let by_type: BTreeSet<_> = own.filter_map(|s| s.webhook_id).collect();
         world.account_activity.retain(|(_, user)| *user != id);
         world.activity.retain(|_, s| s.filter.user_id != Some(id));
@@ -142,8 +167,12 @@ fn revoke(call: &Call) -> Answer {
         let aaa = delivery::body::escaped(&event, call.sim.config.escape);
         let payload = json!({ "date_time": at, "user_id": id, "app_id": app_id });
         let xaa = delivery::body::activity_envelope("oauth.revoke", &json!({}), None, payload);
-        let aaa = by_account.into_iter().map(|w| Job::plain(w, "user_event", aaa.clone()));
-        let xaa = by_type.into_iter().map(|w| Job::plain(w, "oauth.revoke", xaa.clone()));
+        let aaa = by_account
+            .into_iter()
+            .map(|w| Job::plain(w, "user_event", aaa.clone()));
+        let xaa = by_type
+            .into_iter()
+            .map(|w| Job::plain(w, "oauth.revoke", xaa.clone()));
         (world.tokens.revoke(id), aaa.chain(xaa).collect::<Vec<_>>())
     });
     for job in jobs {

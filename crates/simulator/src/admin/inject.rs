@@ -48,7 +48,11 @@ async fn inject(call: Call) -> Answer {
         (None, Some(base64)) => STANDARD
             .decode(base64)
             .map_err(|_| ApiError::invalid_request("body_base64 is no base64"))?,
-        _ => return Err(ApiError::invalid_request("give one of body and body_base64")),
+        _ => {
+            return Err(ApiError::invalid_request(
+                "give one of body and body_base64",
+            ));
+        }
     };
     let right = || sign(&call.sim.config.consumer_secret, &bytes);
     let signature = wish.signature.unwrap_or_else(right);
@@ -85,5 +89,7 @@ fn target(call: &Call, wish: &Inject) -> Result<String, ApiError> {
         None => world.webhooks.values().next(),
     };
     let missing = || ApiError::not_found(34, "there is no such webhook");
-    webhook.map(|webhook| webhook.url.clone()).ok_or_else(missing)
+    webhook
+        .map(|webhook| webhook.url.clone())
+        .ok_or_else(missing)
 }

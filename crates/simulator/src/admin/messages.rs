@@ -66,7 +66,11 @@ struct Act {
 
 pub(super) fn routes(routes: &mut ServiceConfig) {
     routes
-        .service(resource("/sim/dms").route(now(Method::GET, list)).route(now(Method::POST, write)))
+        .service(
+            resource("/sim/dms")
+                .route(now(Method::GET, list))
+                .route(now(Method::POST, write)),
+        )
         .service(resource("/sim/dms/batch").route(now(Method::POST, write_many)))
         .service(resource("/sim/typing").route(now(Method::POST, typing)))
         .service(resource("/sim/read").route(now(Method::POST, read)))
@@ -77,14 +81,18 @@ pub(super) fn routes(routes: &mut ServiceConfig) {
 fn list(call: &Call) -> Answer {
     let named = |name: &str| {
         let missing = || ApiError::invalid_request(format!("`{name}` is missing"));
-        call.query(name).ok_or_else(missing).and_then(|text| who(call, &text))
+        call.query(name)
+            .ok_or_else(missing)
+            .and_then(|text| who(call, &text))
     };
     let (a, b) = (named("a")?, named("b")?);
     let after: Option<DmId> = call.query_as("after")?;
     let limit: usize = call.query_as("limit")?.unwrap_or(1_000);
     let world = call.sim.read();
     let newest = world.dms.newest_first(a, Some(Pair::of(a, b)));
-    let newer = newest.take_while(|dm| after.is_none_or(|after| dm.id > after)).take(limit);
+    let newer = newest
+        .take_while(|dm| after.is_none_or(|after| dm.id > after))
+        .take(limit);
     let mut dms: Vec<_> = newer.map(event::plain).collect();
     dms.reverse();
     Ok(HttpResponse::Ok().json(json!({
@@ -102,10 +110,15 @@ fn write(call: &Call) -> Answer {
 fn write_many(call: &Call) -> Answer {
     let body: Batch = call.json()?;
     if body.dms.len() > BATCH_MAX {
-        return Err(ApiError::invalid_request(format!("at most {BATCH_MAX} at once")));
+        return Err(ApiError::invalid_request(format!(
+            "at most {BATCH_MAX} at once"
+        )));
     }
-    let ids: Result<Vec<_>, _> =
-        body.dms.into_iter().map(|dm| write_one(call, dm).map(|dm| dm["id"].clone())).collect();
+    let ids: Result<Vec<_>, _> = body
+        .dms
+        .into_iter()
+        .map(|dm| write_one(call, dm).map(|dm| dm["id"].clone()))
+        .collect();
     Ok(HttpResponse::Created().json(json!({ "ids": ids? })))
 }
 
@@ -200,7 +213,9 @@ fn read_up_to(
 ) -> Option<(usize, DmId)> {
     let up_to = sim.change(|world| {
         let latest = || {
-            let mut shown = world.dms.newest_first(reader, Some(Pair::of(reader, author)));
+            let mut shown = world
+                .dms
+                .newest_first(reader, Some(Pair::of(reader, author)));
             shown.find(|dm| dm.sender == author).map(|dm| dm.id)
         };
         let up_to = last_read.or_else(latest)?;
@@ -222,7 +237,11 @@ fn read_up_to(
         app_id: None,
         dm: None,
     };
-    sim.feed.publish(Item::Read { reader, author, up_to });
+    sim.feed.publish(Item::Read {
+        reader,
+        author,
+        up_to,
+    });
     Some((delivery::tell(sim, &happening, envelope), up_to))
 }
 

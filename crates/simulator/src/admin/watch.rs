@@ -50,10 +50,17 @@ fn counts(world: &World) -> BTreeMap<State, usize> {
 
 /// Every call to a send endpoint, oldest first; `sender` and `limit` (the latest) narrow.
 fn sends(call: &Call) -> Answer {
-    let sender = call.query("sender").map(|text| who(call, &text)).transpose()?;
+    let sender = call
+        .query("sender")
+        .map(|text| who(call, &text))
+        .transpose()?;
     let limit: usize = call.query_as("limit")?.unwrap_or(100_000);
     let world = call.sim.read();
-    let wanted = world.sends.iter().rev().filter(|send| sender.is_none_or(|id| send.sender == id));
+    let wanted = world
+        .sends
+        .iter()
+        .rev()
+        .filter(|send| sender.is_none_or(|id| send.sender == id));
     let mut sends: Vec<_> = wanted.take(limit).collect();
     sends.reverse();
     Ok(HttpResponse::Ok().json(json!({ "sends": sends })))
@@ -73,8 +80,14 @@ fn overview(call: &Call) -> Answer {
     latencies.sort_unstable();
     let at = |percent: usize| latencies.get(latencies.len().saturating_sub(1) * percent / 100);
     let webhooks = world.webhooks.values().map(|webhook| {
-        let accounts = world.account_activity.iter().filter(|(id, _)| *id == webhook.id);
-        let types = world.activity.values().filter(|s| s.webhook_id == Some(webhook.id));
+        let accounts = world
+            .account_activity
+            .iter()
+            .filter(|(id, _)| *id == webhook.id);
+        let types = world
+            .activity
+            .values()
+            .filter(|s| s.webhook_id == Some(webhook.id));
         json!({
             "id": webhook.id, "url": webhook.url, "valid": webhook.valid, "fault": webhook.fault,
             "proven_ms": webhook.proven_ms,
@@ -95,7 +108,10 @@ fn overview(call: &Call) -> Answer {
 }
 
 fn handle(world: &World, id: AccountId) -> String {
-    world.accounts.get(id).map_or_else(|| id.to_string(), |account| account.handle.clone())
+    world
+        .accounts
+        .get(id)
+        .map_or_else(|| id.to_string(), |account| account.handle.clone())
 }
 
 /// Whom an account talks with, the latest first.
@@ -104,19 +120,26 @@ fn partners(call: &Call) -> Answer {
     let account = who(call, &call.query("account").ok_or_else(missing)?)?;
     let world = call.sim.read();
     let partners = world.dms.partners(account);
-    let accounts: Vec<_> = partners.iter().filter_map(|id| world.accounts.get(*id)).collect();
+    let accounts: Vec<_> = partners
+        .iter()
+        .filter_map(|id| world.accounts.get(*id))
+        .collect();
     Ok(HttpResponse::Ok().json(json!({ "partners": accounts })))
 }
 
 /// Server-sent events: of one account (`?account=`), or `overview` changes without one. A reader
 /// that fell behind is told to reload.
 fn live(call: &Call) -> Answer {
-    let account = call.query("account").map(|text| who(call, &text)).transpose()?;
+    let account = call
+        .query("account")
+        .map(|text| who(call, &text))
+        .transpose()?;
     let items = call.sim.feed.subscribe();
     let closing = call.sim.closing.clone();
     let opening = Some(Bytes::from_static(b": hello\n\n"));
-    let lines = stream::unfold((items, closing, opening), move |(mut items, mut closing, opening)| {
-        async move {
+    let lines = stream::unfold(
+        (items, closing, opening),
+        move |(mut items, mut closing, opening)| async move {
             if let Some(hello) = opening {
                 return Some((Ok::<_, actix_web::Error>(hello), (items, closing, None)));
             }
@@ -132,13 +155,15 @@ fn live(call: &Call) -> Answer {
                 match item {
                     Ok(item) if wanted(&item) => break format!("data: {}\n\n", item.to_json()),
                     Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => break "data: {\"type\":\"reload\"}\n\n".to_owned(),
+                    Err(RecvError::Lagged(_)) => {
+                        break "data: {\"type\":\"reload\"}\n\n".to_owned();
+                    }
                     Err(RecvError::Closed) => return None,
                 }
             };
             Some((Ok(Bytes::from(line)), (items, closing, None)))
-        }
-    });
+        },
+    );
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header(("cache-control", "no-store"))

@@ -13,7 +13,10 @@ use crate::state::{Sim, World};
 
 /// An Account Activity body: one event, flat users, escaped.
 pub(crate) fn account_activity(sim: &Sim, world: &World, happening: &Happening<'_>) -> Vec<u8> {
-    let users = happening.participants.iter().filter_map(|id| world.accounts.get(*id));
+    let users = happening
+        .participants
+        .iter()
+        .filter_map(|id| world.accounts.get(*id));
     let users: Map<_, _> = users.map(|user| (user.id.to_string(), user.v1())).collect();
     let mut body = Map::new();
     body.insert("for_user_id".into(), json!(happening.user));
@@ -27,9 +30,13 @@ pub(crate) fn account_activity(sim: &Sim, world: &World, happening: &Happening<'
 
 /// An X Activity body: v2 users wrapped in `data`, an `event_uuid` that may be negative.
 pub(crate) fn activity(world: &World, happening: &Happening<'_>, tag: Option<&str>) -> Vec<u8> {
-    let users = happening.participants.iter().filter_map(|id| world.accounts.get(*id));
-    let users: Map<_, _> =
-        users.map(|user| (user.id.to_string(), json!({ "data": user.v2() }))).collect();
+    let users = happening
+        .participants
+        .iter()
+        .filter_map(|id| world.accounts.get(*id));
+    let users: Map<_, _> = users
+        .map(|user| (user.id.to_string(), json!({ "data": user.v2() })))
+        .collect();
     let payload = if happening.aaa_key.is_empty() {
         happening.element.clone()
     } else {
@@ -117,7 +124,10 @@ mod tests {
             String::from_utf8_lossy(&full),
             r#"{"t":"a\/b \"\u00e9\" \ud83e\udd89\n"}"#
         );
-        assert_eq!(String::from_utf8_lossy(&escaped(&value, Escape::Slashes)), "{\"t\":\"a\\/b \\\"é\\\" 🦉\\n\"}");
+        assert_eq!(
+            String::from_utf8_lossy(&escaped(&value, Escape::Slashes)),
+            "{\"t\":\"a\\/b \\\"é\\\" 🦉\\n\"}"
+        );
         for escape in [Escape::Full, Escape::Slashes, Escape::None] {
             let back: Value = serde_json::from_slice(&escaped(&value, escape)).expect("JSON");
             assert_eq!(back, value);

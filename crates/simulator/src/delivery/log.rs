@@ -65,7 +65,10 @@ pub(crate) struct DeliveryLog {
 
 impl DeliveryLog {
     pub(crate) fn new(keep: usize) -> Self {
-        Self { keep, ..Self::default() }
+        Self {
+            keep,
+            ..Self::default()
+        }
     }
 
     /// Notes a new delivery.

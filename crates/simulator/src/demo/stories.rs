@@ -85,12 +85,18 @@ pub(super) const PERSONAS: [Persona; 5] = [
             Story {
                 opening: "¡Hola! ¿Hacen envíos a Canarias? No lo veo en la web.",
                 photo: false,
-                lines: &["¿Y cuánto tarda más o menos?", "Genial, ¡muchas gracias! 🌞"],
+                lines: &[
+                    "¿Y cuánto tarda más o menos?",
+                    "Genial, ¡muchas gracias! 🌞",
+                ],
             },
             Story {
                 opening: "The voucher SUMMER15 says it has expired, but your post says it runs until Sunday?",
                 photo: false,
-                lines: &["Yes, with the app and on the site, both the same.", "It works now. Gracias!"],
+                lines: &[
+                    "Yes, with the app and on the site, both the same.",
+                    "It works now. Gracias!",
+                ],
             },
         ],
     },
@@ -110,7 +116,10 @@ pub(super) const PERSONAS: [Persona; 5] = [
             Story {
                 opening: "Your phone line has been playing the same song for 40 minutes.",
                 photo: false,
-                lines: &["I just want to cancel the service visit on Monday.", "Good. Bye."],
+                lines: &[
+                    "I just want to cancel the service visit on Monday.",
+                    "Good. Bye.",
+                ],
             },
         ],
     },

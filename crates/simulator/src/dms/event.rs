@@ -61,7 +61,9 @@ pub(crate) fn v1(world: &World, media_base: &str, dm: &Dm, with_app: bool) -> Me
         created_timestamp: dm.id.created_ms().to_string(),
         initiated_via: dm.initiated_via.as_ref().map(|via| json!(via)),
         message_create: MessageCreate {
-            target: Target { recipient_id: dm.recipient },
+            target: Target {
+                recipient_id: dm.recipient,
+            },
             sender_id: dm.sender,
             source_app_id: dm.source_app_id.clone().filter(|_| with_app),
             message_data: MessageData {
@@ -122,7 +124,10 @@ fn v1_attachment(media_base: &str, dm: &Dm) -> Option<Value> {
 fn media_url(media_base: &str, dm: &Dm) -> Option<String> {
     let photo = dm.photo.as_ref()?;
     let slug = photo.link.url.rsplit('/').next().unwrap_or("photo");
-    Some(format!("{media_base}/1.1/ton/data/dm/{}/{}/{slug}.png", dm.id, photo.media_id))
+    Some(format!(
+        "{media_base}/1.1/ton/data/dm/{}/{}/{slug}.png",
+        dm.id, photo.media_id
+    ))
 }
 
 /// The v2 `dm_event` with the default fields and those asked for.
@@ -144,7 +149,10 @@ pub(crate) fn v2(world: &World, dm: &Dm, fields: &str) -> Value {
     if asked.contains(&"attachments")
         && let Some(photo) = &dm.photo
     {
-        event.insert("attachments".into(), json!({ "media_keys": [format!("3_{}", photo.media_id)] }));
+        event.insert(
+            "attachments".into(),
+            json!({ "media_keys": [format!("3_{}", photo.media_id)] }),
+        );
     }
     if asked.contains(&"entities")
         && let Some(entities) = v2_entities(world, dm)
@@ -163,9 +171,9 @@ fn v2_entities(world: &World, dm: &Dm) -> Option<Value> {
         })
     });
     let tags = |tags: &[crate::text::TagEntity]| {
-        let each = tags.iter().map(
-            |tag| json!({ "start": tag.indices[0], "end": tag.indices[1], "tag": tag.text }),
-        );
+        let each = tags
+            .iter()
+            .map(|tag| json!({ "start": tag.indices[0], "end": tag.indices[1], "tag": tag.text }));
         each.collect::<Vec<_>>()
     };
     let mentions = shown.mentions.iter().filter_map(|mention| {

@@ -31,9 +31,7 @@ pub(crate) fn routes(routes: &mut ServiceConfig) {
         .service(
             resource("/2/dm_conversations/{id}/dm_events").route(now(Method::GET, conversation)),
         )
-        .service(
-            resource("/1.1/direct_messages/events/list.json").route(now(Method::GET, v1_list)),
-        )
+        .service(resource("/1.1/direct_messages/events/list.json").route(now(Method::GET, v1_list)))
         .service(
             resource("/1.1/direct_messages/events/show.json").route(now(Method::GET, v1_show)),
         );
@@ -43,7 +41,9 @@ pub(crate) fn routes(routes: &mut ServiceConfig) {
 fn reader(call: &Call) -> Result<AccountId, ApiError> {
     let account = call.user()?;
     call.spend(Family::Lookup, account)?;
-    call.sim.change(|world| world.faults.lookup(account)).map_or(Ok(account), Err)
+    call.sim
+        .change(|world| world.faults.lookup(account))
+        .map_or(Ok(account), Err)
 }
 
 fn all(call: &Call) -> Answer {
@@ -53,7 +53,11 @@ fn all(call: &Call) -> Answer {
 
 fn with_participant(call: &Call) -> Answer {
     let viewer = reader(call)?;
-    page(call, viewer, Some(Pair::of(viewer, call.path("participant_id")?)))
+    page(
+        call,
+        viewer,
+        Some(Pair::of(viewer, call.path("participant_id")?)),
+    )
 }
 
 fn conversation(call: &Call) -> Answer {
@@ -67,21 +71,30 @@ fn conversation(call: &Call) -> Answer {
 fn page(call: &Call, viewer: AccountId, pair: Option<Pair>) -> Answer {
     let max: usize = call.query_as("max_results")?.unwrap_or(PAGE_MAX);
     if !(1..=PAGE_MAX).contains(&max) {
-        return Err(ApiError::invalid_request("The `max_results` query parameter is not between 1 and 100."));
+        return Err(ApiError::invalid_request(
+            "The `max_results` query parameter is not between 1 and 100.",
+        ));
     }
     // Pages go down from the last id shown, so a message that comes meanwhile shifts nothing.
     let below: Option<DmId> = call.query_as("pagination_token")?;
-    let types = call.query("event_types").unwrap_or_else(|| "MessageCreate".to_owned());
+    let types = call
+        .query("event_types")
+        .unwrap_or_else(|| "MessageCreate".to_owned());
     let wanted = types.split(',').any(|kind| kind.trim() == "MessageCreate");
     let fields = call.query("dm_event.fields").unwrap_or_default();
 
     let world = call.sim.read();
     let older = world.dms.newest_first(viewer, pair);
-    let mut older = older.filter(|dm| wanted && below.is_none_or(|below| dm.id < below)).peekable();
+    let mut older = older
+        .filter(|dm| wanted && below.is_none_or(|below| dm.id < below))
+        .peekable();
     let shown: Vec<&Dm> = older.by_ref().take(max).collect();
 
     let mut body = Map::new();
-    let events: Vec<_> = shown.iter().map(|dm| event::v2(&world, dm, &fields)).collect();
+    let events: Vec<_> = shown
+        .iter()
+        .map(|dm| event::v2(&world, dm, &fields))
+        .collect();
     let mut meta = json!({ "result_count": events.len() });
     if older.peek().is_some()
         && let Some(last) = shown.last()
@@ -106,7 +119,10 @@ fn includes(call: &Call, world: &World, shown: &[&Dm]) -> Option<Value> {
         let fields = call.query("user.fields").unwrap_or_default();
         let senders: BTreeSet<_> = shown.iter().map(|dm| dm.sender).collect();
         let users = senders.into_iter().filter_map(|id| world.accounts.get(id));
-        includes.insert("users".into(), users.map(|user| user.v2_fields(&fields)).collect());
+        includes.insert(
+            "users".into(),
+            users.map(|user| user.v2_fields(&fields)).collect(),
+        );
     }
     if asked.contains(&"attachments.media_keys") {
         let photos = shown.iter().filter_map(|dm| dm.photo.as_ref());
@@ -146,7 +162,10 @@ fn delete(call: &Call) -> Answer {
 }
 
 fn missing(id: DmId) -> ApiError {
-    ApiError::not_found(34, format!("Could not find direct message event with id: [{id}]."))
+    ApiError::not_found(
+        34,
+        format!("Could not find direct message event with id: [{id}]."),
+    )
 }
 
 fn v1_list(call: &Call) -> Answer {
@@ -155,11 +174,15 @@ fn v1_list(call: &Call) -> Answer {
     let below: Option<DmId> = call.query_as("cursor")?;
     let world = call.sim.read();
     let older = world.dms.newest_first(viewer, None);
-    let mut older = older.filter(|dm| below.is_none_or(|below| dm.id < below)).peekable();
+    let mut older = older
+        .filter(|dm| below.is_none_or(|below| dm.id < below))
+        .peekable();
     let shown: Vec<&Dm> = older.by_ref().take(count).collect();
 
     let media_base = call.sim.public_url();
-    let events = shown.iter().map(|dm| event::v1(&world, &media_base, dm, dm.sender == viewer));
+    let events = shown
+        .iter()
+        .map(|dm| event::v1(&world, &media_base, dm, dm.sender == viewer));
     let mut body = json!({ "events": events.collect::<Vec<_>>() });
     if let Some(apps) = apps(call, &shown, viewer) {
         body["apps"] = apps;
@@ -179,8 +202,7 @@ fn v1_show(call: &Call) -> Answer {
     let world = call.sim.read();
     let dm = world.dms.get(id, viewer).ok_or_else(|| missing(id))?;
     let media_base = call.sim.public_url();
-    let mut body =
-        json!({ "event": event::v1(&world, &media_base, dm, dm.sender == viewer) });
+    let mut body = json!({ "event": event::v1(&world, &media_base, dm, dm.sender == viewer) });
     if let Some(apps) = apps(call, &[dm], viewer) {
         body["apps"] = apps;
     }

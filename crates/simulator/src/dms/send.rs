@@ -39,7 +39,9 @@ pub(crate) async fn run(
     call.sim.change(|world| world.sends.push(record));
     let dm = match taken {
         Ok(dm) => dm,
-        Err(_) if plan.answer == Some(AnswerFault::ResetBefore) => return Ok(reset::answer(&call.req)),
+        Err(_) if plan.answer == Some(AnswerFault::ResetBefore) => {
+            return Ok(reset::answer(&call.req));
+        }
         Err(error) => return Err(error),
     };
 
@@ -49,16 +51,15 @@ pub(crate) async fn run(
         Some(AnswerFault::ErrorAfter) => Err(ApiError::internal()),
         Some(AnswerFault::ResetAfter) => Ok(reset::answer(&call.req)),
         Some(AnswerFault::Empty) => Ok(HttpResponse::Ok().finish()),
-        Some(AnswerFault::Garbage) => {
-            Ok(HttpResponse::Ok().content_type("application/json").body("{\"data\":{\"dm_ev"))
-        }
+        Some(AnswerFault::Garbage) => Ok(HttpResponse::Ok()
+            .content_type("application/json")
+            .body("{\"data\":{\"dm_ev")),
         Some(AnswerFault::HangAfter) => {
             tokio::time::sleep(Duration::from_millis(plan.answer_ms)).await;
             Ok(HttpResponse::build(status).json(body))
         }
-        Some(AnswerFault::RateLimited | AnswerFault::ErrorBefore | AnswerFault::ResetBefore) | None => {
-            Ok(HttpResponse::build(status).json(body))
-        }
+        Some(AnswerFault::RateLimited | AnswerFault::ErrorBefore | AnswerFault::ResetBefore)
+        | None => Ok(HttpResponse::build(status).json(body)),
     }
 }
 
@@ -88,7 +89,8 @@ fn take(
         | None => {}
     }
     let draft = read(call, sender)?;
-    call.sim.change(|world| super::accept(world, draft, now_ms()))
+    call.sim
+        .change(|world| super::accept(world, draft, now_ms()))
 }
 
 /// Tells both sides; the sender's own copy is the echo, which the plan may hold back or hurry.

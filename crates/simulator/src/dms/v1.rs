@@ -98,7 +98,9 @@ fn draft(call: &Call, sender: AccountId) -> Result<Draft, ApiError> {
     let NewEvent { event } = call.json()?;
     let data = event.message_create.message_data;
     if event.kind != "message_create" {
-        return Err(ApiError::invalid_request("event.type: must be message_create."));
+        return Err(ApiError::invalid_request(
+            "event.type: must be message_create.",
+        ));
     }
     let options = data.quick_reply.map(checked_options).transpose()?;
     let ctas = checked_ctas(data.ctas)?;
@@ -124,7 +126,9 @@ fn checked_options(reply: QuickReply) -> Result<Vec<QuickReplyOption>, ApiError>
     if good {
         Ok(reply.options)
     } else {
-        Err(ApiError::invalid_request("quick_reply: 1 to 20 options with a label of at most 36 characters."))
+        Err(ApiError::invalid_request(
+            "quick_reply: 1 to 20 options with a label of at most 36 characters.",
+        ))
     }
 }
 
@@ -139,7 +143,9 @@ fn checked_ctas(ctas: Vec<NewCta>) -> Result<Vec<(String, String)>, ApiError> {
     if good {
         Ok(ctas.into_iter().map(|cta| (cta.label, cta.url)).collect())
     } else {
-        Err(ApiError::invalid_request("ctas: 1 to 3 web_url buttons with a label of at most 36 characters."))
+        Err(ApiError::invalid_request(
+            "ctas: 1 to 3 web_url buttons with a label of at most 36 characters.",
+        ))
     }
 }
 
@@ -147,7 +153,9 @@ fn checked_ctas(ctas: Vec<NewCta>) -> Result<Vec<(String, String)>, ApiError> {
 fn partner(call: &Call) -> Result<AccountId, ApiError> {
     let missing = || ApiError::invalid(38, "recipient_id parameter is missing.");
     let text = call.field("recipient_id").ok_or_else(missing)?;
-    let id = text.parse().map_err(|_| ApiError::invalid_request("recipient_id is invalid."))?;
+    let id = text
+        .parse()
+        .map_err(|_| ApiError::invalid_request("recipient_id is invalid."))?;
     match call.sim.read().accounts.get(id) {
         Some(_) => Ok(id),
         None => Err(ApiError::invalid(108, "Cannot find specified user.")),
@@ -158,7 +166,10 @@ fn typing(call: &Call) -> Answer {
     let sender = call.user()?;
     call.spend(Family::Presence, sender)?;
     let recipient = partner(call)?;
-    call.sim.feed.publish(Item::Typing { from: sender, to: recipient });
+    call.sim.feed.publish(Item::Typing {
+        from: sender,
+        to: recipient,
+    });
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -175,10 +186,18 @@ fn read(call: &Call) -> Answer {
     call.sim.change(|world| {
         match world.dms.get(up_to, reader) {
             Some(dm) if dm.sender == author => world.dms.mark_read(reader, author, up_to),
-            _ => return Err(ApiError::invalid_request("last_read_event_id is no message of that user.")),
+            _ => {
+                return Err(ApiError::invalid_request(
+                    "last_read_event_id is no message of that user.",
+                ));
+            }
         }
         Ok(())
     })?;
-    call.sim.feed.publish(Item::Read { reader, author, up_to });
+    call.sim.feed.publish(Item::Read {
+        reader,
+        author,
+        up_to,
+    });
     Ok(HttpResponse::NoContent().finish())
 }

@@ -85,7 +85,10 @@ fn created(_: &Call, dm: &Dm) -> (StatusCode, Value) {
 /// Groups reach no webhook, and this stand-in is about webhooks: it has none.
 fn create_group(call: &Call) -> Answer {
     call.user()?;
-    Err(ApiError::forbidden(87, "Client is not permitted to create group conversations here."))
+    Err(ApiError::forbidden(
+        87,
+        "Client is not permitted to create group conversations here.",
+    ))
 }
 
 fn block(call: &Call) -> Answer {

@@ -37,7 +37,9 @@ const OUT_OF_BAND: &str = "oob";
 
 pub(crate) fn routes(routes: &mut ServiceConfig) {
     let authorize = |path: &str| {
-        resource(path).route(now(Method::GET, page)).route(now(Method::POST, decide))
+        resource(path)
+            .route(now(Method::GET, page))
+            .route(now(Method::POST, decide))
     };
     routes
         .service(resource("/oauth/request_token").route(now(Method::POST, request_token)))
@@ -59,7 +61,8 @@ fn request_token(call: &Call) -> Answer {
         .or_else(|| call.query("oauth_callback"))
         .unwrap_or_default();
     let parsed = reqwest::Url::parse(&callback);
-    if callback != OUT_OF_BAND && !parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
+    if callback != OUT_OF_BAND && !parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+    {
         return Err(ApiError::forbidden(
             415,
             "Callback URL not approved for this client application.",
@@ -68,8 +71,15 @@ fn request_token(call: &Call) -> Answer {
     let (token, secret) = (random::token(), random::token());
     let made_ms = now_ms();
     call.sim.change(|world| {
-        world.request_tokens.retain(|_, old| old.made_ms + LIFE_MS > made_ms);
-        let fresh = RequestToken { secret: secret.clone(), callback, made_ms, approved: None };
+        world
+            .request_tokens
+            .retain(|_, old| old.made_ms + LIFE_MS > made_ms);
+        let fresh = RequestToken {
+            secret: secret.clone(),
+            callback,
+            made_ms,
+            approved: None,
+        };
         world.request_tokens.insert(token.clone(), fresh);
     });
     Ok(form(&[
@@ -88,8 +98,15 @@ fn form(pairs: &[(&str, &str)]) -> HttpResponse {
 fn page(call: &Call) -> Answer {
     let token = call.query("oauth_token").unwrap_or_default();
     let world = call.sim.read();
-    let living = world.request_tokens.get(&token).filter(|token| token.approved.is_none());
-    let brands = world.accounts.all().filter(|account| account.brand).collect::<Vec<_>>();
+    let living = world
+        .request_tokens
+        .get(&token)
+        .filter(|token| token.approved.is_none());
+    let brands = world
+        .accounts
+        .all()
+        .filter(|account| account.brand)
+        .collect::<Vec<_>>();
     Ok(match living {
         Some(_) => pages::html(pages::approval(&call.sim.config.app_name, &token, &brands)),
         None => pages::html(pages::notice(
@@ -101,8 +118,9 @@ fn page(call: &Call) -> Answer {
 
 /// The page's form: `oauth_token`, `account_id`, `action` = `approve` or `deny`.
 fn decide(call: &Call) -> Answer {
-    let fields: HashMap<_, _> =
-        decode_form(&String::from_utf8_lossy(&call.body)).into_iter().collect();
+    let fields: HashMap<_, _> = decode_form(&String::from_utf8_lossy(&call.body))
+        .into_iter()
+        .collect();
     let get = |key: &str| fields.get(key).map(String::as_str).unwrap_or_default();
     let token = get("oauth_token");
     if get("action") == "deny" {
@@ -119,7 +137,10 @@ fn decide(call: &Call) -> Answer {
     Ok(if callback == OUT_OF_BAND {
         pages::html(pages::notice("Enter this number in the app", &verifier))
     } else {
-        redirect(&with_query(&callback, &[("oauth_token", token), ("oauth_verifier", &verifier)]))
+        redirect(&with_query(
+            &callback,
+            &[("oauth_token", token), ("oauth_verifier", &verifier)],
+        ))
     })
 }
 
@@ -132,9 +153,15 @@ fn approve(call: &Call) -> Answer {
     }
     let body: Approve = call.json()?;
     let (callback, verifier) = grant(call, &body.oauth_token, body.account_id)?;
-    let pairs = [("oauth_token", body.oauth_token.as_str()), ("oauth_verifier", &verifier)];
+    let pairs = [
+        ("oauth_token", body.oauth_token.as_str()),
+        ("oauth_verifier", &verifier),
+    ];
     let redirect_url = (callback != OUT_OF_BAND).then(|| with_query(&callback, &pairs));
-    Ok(HttpResponse::Ok().json(json!({ "redirect_url": redirect_url, "oauth_verifier": verifier })))
+    Ok(
+        HttpResponse::Ok()
+            .json(json!({ "redirect_url": redirect_url, "oauth_verifier": verifier })),
+    )
 }
 
 /// Notes the approval; gives the callback and the verifier.
@@ -155,18 +182,26 @@ fn no_request() -> ApiError {
 }
 
 fn with_query(url: &str, pairs: &[(&str, &str)]) -> String {
-    let query: Vec<_> = pairs.iter().map(|(k, v)| format!("{k}={}", encode(v))).collect();
+    let query: Vec<_> = pairs
+        .iter()
+        .map(|(k, v)| format!("{k}={}", encode(v)))
+        .collect();
     let sign = if url.contains('?') { '&' } else { '?' };
     format!("{url}{sign}{}", query.join("&"))
 }
 
 fn redirect(url: &str) -> HttpResponse {
-    HttpResponse::Found().insert_header((LOCATION, url)).finish()
+    HttpResponse::Found()
+        .insert_header((LOCATION, url))
+        .finish()
 }
 
 fn access_token(call: &Call) -> Answer {
     let signed = verify_signed(&call.sim, &call.req, &call.body, |world, token| {
-        world.request_tokens.get(token).map(|token| token.secret.clone())
+        world
+            .request_tokens
+            .get(token)
+            .map(|token| token.secret.clone())
     })?;
     let token = signed.oauth.get("oauth_token").cloned().unwrap_or_default();
     let in_form = || signed.form.iter().find(|(key, _)| key == "oauth_verifier");
@@ -177,12 +212,18 @@ fn access_token(call: &Call) -> Answer {
         .unwrap_or_default();
 
     call.sim.change(|world| {
-        let approved = world.request_tokens.get(&token).and_then(|token| token.approved.clone());
+        let approved = world
+            .request_tokens
+            .get(&token)
+            .and_then(|token| token.approved.clone());
         let (account, _) = approved
             .filter(|(_, expected)| *expected == verifier)
             .ok_or_else(ApiError::could_not_authenticate)?;
         world.request_tokens.remove(&token); // good once
-        let handle = world.accounts.get(account).map(|account| account.handle.clone());
+        let handle = world
+            .accounts
+            .get(account)
+            .map(|account| account.handle.clone());
         let (key, secret) = world.tokens.issue_oauth1(account);
         Ok(form(&[
             ("oauth_token", &key),
@@ -195,7 +236,11 @@ fn access_token(call: &Call) -> Answer {
 
 /// The app's own token, for HTTP Basic of key and secret, each URL-encoded.
 fn bearer_token(call: &Call) -> Answer {
-    let header = call.req.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = call
+        .req
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     let basic = header.and_then(|header| strip_scheme(header, "basic"));
     let decoded = basic.and_then(|basic| STANDARD.decode(basic).ok());
     let expected = format!(
@@ -207,7 +252,10 @@ fn bearer_token(call: &Call) -> Answer {
         return Err(ApiError::forbidden(99, "Unable to verify your credentials"));
     }
     if call.field("grant_type").as_deref() != Some("client_credentials") {
-        return Err(ApiError::forbidden(170, "Missing required parameter: grant_type"));
+        return Err(ApiError::forbidden(
+            170,
+            "Missing required parameter: grant_type",
+        ));
     }
     let bearer = call.sim.read().bearer.clone();
     Ok(HttpResponse::Ok().json(json!({ "token_type": "bearer", "access_token": bearer })))

@@ -33,7 +33,11 @@ pub(crate) struct Nonces {
 impl Nonces {
     /// False when the same nonce was used before.
     fn insert(&mut self, now_s: u64, nonce: String) -> bool {
-        while self.by_time.front().is_some_and(|(at, _)| at + 2 * CLOCK_WINDOW < now_s) {
+        while self
+            .by_time
+            .front()
+            .is_some_and(|(at, _)| at + 2 * CLOCK_WINDOW < now_s)
+        {
             if let Some((_, old)) = self.by_time.pop_front() {
                 self.seen.remove(&old);
             }
@@ -61,15 +65,26 @@ pub(crate) fn caller(sim: &Sim, req: &HttpRequest, body: &[u8]) -> Result<Caller
         if bool::from(token.as_bytes().ct_eq(world.bearer.as_bytes())) {
             return Ok(Caller::App);
         }
-        let account = world.tokens.oauth2_account(token).ok_or_else(ApiError::dead_token)?;
+        let account = world
+            .tokens
+            .oauth2_account(token)
+            .ok_or_else(ApiError::dead_token)?;
         return Ok(Caller::User(account));
     }
     let signed = verify_signed(sim, req, body, |world, token| {
         world.tokens.oauth1_secret(token).map(str::to_owned)
     })?;
     let world = sim.read();
-    let token = signed.oauth.get("oauth_token").map(String::as_str).unwrap_or_default();
-    world.tokens.oauth1_account(token).map(Caller::User).ok_or_else(ApiError::dead_token)
+    let token = signed
+        .oauth
+        .get("oauth_token")
+        .map(String::as_str)
+        .unwrap_or_default();
+    world
+        .tokens
+        .oauth1_account(token)
+        .map(Caller::User)
+        .ok_or_else(ApiError::dead_token)
 }
 
 /// Checks an OAuth 1.0a request; `secret_of` finds the secret of its token.
@@ -92,7 +107,9 @@ pub(crate) fn verify_signed(
         return Err(ApiError::could_not_authenticate());
     }
     let now_s = now_ms() / 1000;
-    let sent_s: u64 = get("oauth_timestamp").parse().map_err(|_| ApiError::bad_auth_data())?;
+    let sent_s: u64 = get("oauth_timestamp")
+        .parse()
+        .map_err(|_| ApiError::bad_auth_data())?;
     if now_s.abs_diff(sent_s) > CLOCK_WINDOW {
         return Err(ApiError::timestamp_out_of_bounds());
     }
@@ -100,7 +117,9 @@ pub(crate) fn verify_signed(
     let form = form_of(req, body);
     let mut params = decode_form(req.uri().query().unwrap_or_default());
     params.extend(form.iter().cloned());
-    let own = oauth.iter().filter(|(key, _)| key.as_str() != "oauth_signature" && *key != "realm");
+    let own = oauth
+        .iter()
+        .filter(|(key, _)| key.as_str() != "oauth_signature" && *key != "realm");
     params.extend(own.map(|(key, value)| (key.clone(), value.clone())));
     let base = base_string(req.method().as_str(), &base_url(req), &params);
 
@@ -115,7 +134,10 @@ pub(crate) fn verify_signed(
         if !bool::from(expected.as_bytes().ct_eq(get("oauth_signature").as_bytes())) {
             return Err(ApiError::could_not_authenticate());
         }
-        if !world.nonces.insert(now_s, format!("{token} {sent_s} {}", get("oauth_nonce"))) {
+        if !world
+            .nonces
+            .insert(now_s, format!("{token} {sent_s} {}", get("oauth_nonce")))
+        {
             return Err(ApiError::could_not_authenticate());
         }
         Ok(())
@@ -127,17 +149,28 @@ pub(crate) fn verify_signed(
 fn base_url(req: &HttpRequest) -> String {
     let info = req.connection_info();
     let host = info.host().to_lowercase();
-    let default_port = if info.scheme() == "https" { ":443" } else { ":80" };
+    let default_port = if info.scheme() == "https" {
+        ":443"
+    } else {
+        ":80"
+    };
     let host = host.strip_suffix(default_port).unwrap_or(&host);
     format!("{}://{host}{}", info.scheme(), req.uri().path())
 }
 
 /// Form fields count for the signature; JSON and multipart bodies never do.
 fn form_of(req: &HttpRequest, body: &[u8]) -> Vec<(String, String)> {
-    let content_type = req.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = req
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let is_form =
         content_type.is_some_and(|t| t.trim().starts_with("application/x-www-form-urlencoded"));
-    if is_form { decode_form(&String::from_utf8_lossy(body)) } else { Vec::new() }
+    if is_form {
+        decode_form(&String::from_utf8_lossy(body))
+    } else {
+        Vec::new()
+    }
 }
 
 fn authorization(req: &HttpRequest) -> Option<&str> {
@@ -151,8 +184,11 @@ pub(crate) fn strip_scheme<'a>(header: &'a str, scheme: &str) -> Option<&'a str>
 }
 
 fn parse_header(fields: &str) -> HashMap<String, String> {
-    let decode =
-        |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
     fields
         .split(',')
         .filter_map(|field| field.trim().split_once('='))

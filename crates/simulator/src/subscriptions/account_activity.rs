@@ -25,9 +25,7 @@ pub(crate) fn routes(routes: &mut ServiceConfig) {
         )
         .service(resource(format!("{V2}/all/list")).route(now(Method::GET, list)))
         .service(resource(format!("{V2}/{{user_id}}/all")).route(now(Method::DELETE, unsubscribe)))
-        .service(
-            resource("/2/account_activity/subscriptions/count").route(now(Method::GET, count)),
-        )
+        .service(resource("/2/account_activity/subscriptions/count").route(now(Method::GET, count)))
         .service(
             resource(format!("{V1}/all.json"))
                 .route(now(Method::POST, v1_subscribe))
@@ -47,18 +45,27 @@ pub(crate) fn routes(routes: &mut ServiceConfig) {
 /// The webhook of the path, which must exist.
 fn webhook(call: &Call) -> Result<WebhookId, ApiError> {
     let id = call.path("webhook_id").map_err(|_| unknown())?;
-    if call.sim.read().webhooks.contains_key(&id) { Ok(id) } else { Err(unknown()) }
+    if call.sim.read().webhooks.contains_key(&id) {
+        Ok(id)
+    } else {
+        Err(unknown())
+    }
 }
 
 fn add(call: &Call) -> Result<(), ApiError> {
     let user = call.user()?;
     let webhook = webhook(call)?;
-    let fresh = call.sim.change(|world| world.account_activity.insert((webhook, user)));
+    let fresh = call
+        .sim
+        .change(|world| world.account_activity.insert((webhook, user)));
     call.sim.feed.publish(Item::Overview);
     if fresh {
         Ok(())
     } else {
-        Err(ApiError::conflict(355, "DuplicateSubscriptionFailed: the subscription exists already"))
+        Err(ApiError::conflict(
+            355,
+            "DuplicateSubscriptionFailed: the subscription exists already",
+        ))
     }
 }
 
@@ -66,13 +73,22 @@ fn remove(call: &Call) -> Result<(), ApiError> {
     call.app()?;
     let webhook = webhook(call)?;
     let user: AccountId = call.path("user_id")?;
-    let existed = call.sim.change(|world| world.account_activity.remove(&(webhook, user)));
+    let existed = call
+        .sim
+        .change(|world| world.account_activity.remove(&(webhook, user)));
     call.sim.feed.publish(Item::Overview);
-    if existed { Ok(()) } else { Err(no_subscription()) }
+    if existed {
+        Ok(())
+    } else {
+        Err(no_subscription())
+    }
 }
 
 fn no_subscription() -> ApiError {
-    refusal("SubscriptionNotFound", "the account has no subscription on this webhook")
+    refusal(
+        "SubscriptionNotFound",
+        "the account has no subscription on this webhook",
+    )
 }
 
 fn has(call: &Call) -> Result<bool, ApiError> {
@@ -108,7 +124,10 @@ fn listed(call: &Call) -> Result<serde_json::Value, ApiError> {
     let id = webhook(call)?;
     let world = call.sim.read();
     let url = world.webhooks.get(&id).map(|webhook| webhook.url.clone());
-    let users = world.account_activity.iter().filter(|(webhook, _)| *webhook == id);
+    let users = world
+        .account_activity
+        .iter()
+        .filter(|(webhook, _)| *webhook == id);
     let users: Vec<_> = users.map(|(_, user)| json!({ "user_id": user })).collect();
     Ok(json!({
         "application_id": call.sim.config.app_id,

@@ -96,29 +96,43 @@ fn check_tag(tag: Option<&String>) -> Result<(), ApiError> {
 }
 
 fn check_webhook(world: &World, id: Option<WebhookId>) -> Result<(), ApiError> {
-    if id.is_none_or(|id| world.webhooks.contains_key(&id)) { Ok(()) } else { Err(unknown()) }
+    if id.is_none_or(|id| world.webhooks.contains_key(&id)) {
+        Ok(())
+    } else {
+        Err(unknown())
+    }
 }
 
 fn create(call: &Call) -> Answer {
     let caller = call.caller()?;
     let body: CreateSubscription = call.json()?;
     check_tag(body.tag.as_ref())?;
-    let family = FAMILIES.iter().find(|(prefix, _)| body.event_type.starts_with(prefix));
+    let family = FAMILIES
+        .iter()
+        .find(|(prefix, _)| body.event_type.starts_with(prefix));
     let (_, private) = family.ok_or_else(|| {
         ApiError::invalid_request(format!("event_type: `{}` is unknown.", body.event_type))
     })?;
     if body.filter.user_id.is_none() && body.filter.keyword.is_none() {
-        return Err(ApiError::invalid_request("filter: user_id or keyword is required."));
+        return Err(ApiError::invalid_request(
+            "filter: user_id or keyword is required.",
+        ));
     }
     // Private events of an account are for whoever holds that account's token.
     let own = matches!((caller, body.filter.user_id), (Caller::User(id), Some(of)) if id == of);
     if *private && !own {
-        return Err(ApiError::forbidden(220, "Private events need a token of the account they are about."));
+        return Err(ApiError::forbidden(
+            220,
+            "Private events need a token of the account they are about.",
+        ));
     }
     let created = call.sim.change(|world| {
         check_webhook(world, body.webhook_id)?;
         if world.activity.len() >= LIMIT {
-            return Err(refusal("SubscriptionLimitExceeded", "the app has all its subscriptions"));
+            return Err(refusal(
+                "SubscriptionLimitExceeded",
+                "the app has all its subscriptions",
+            ));
         }
         let twin = world.activity.values().any(|other| {
             other.event_type == body.event_type
@@ -128,7 +142,10 @@ fn create(call: &Call) -> Answer {
                 && other.filter.direction == body.filter.direction
         });
         if twin {
-            return Err(ApiError::conflict(355, "DuplicateSubscriptionFailed: the subscription exists already"));
+            return Err(ApiError::conflict(
+                355,
+                "DuplicateSubscriptionFailed: the subscription exists already",
+            ));
         }
         let now_ms = now_ms();
         let subscription = ActivitySubscription {
@@ -181,7 +198,8 @@ fn update(call: &Call) -> Answer {
 fn delete(call: &Call) -> Answer {
     call.caller()?;
     let id: SubscriptionId = call.path("id")?;
-    call.sim.change(|world| world.activity.remove(&id).map(drop).ok_or_else(no_such))?;
+    call.sim
+        .change(|world| world.activity.remove(&id).map(drop).ok_or_else(no_such))?;
     deleted(call)
 }
 
@@ -190,7 +208,8 @@ fn delete_many(call: &Call) -> Answer {
     let missing = || ApiError::invalid_request("The `ids` query parameter is missing.");
     let ids = call.query("ids").ok_or_else(missing)?;
     let ids: Result<Vec<SubscriptionId>, _> = ids.split(',').map(|id| id.trim().parse()).collect();
-    let ids = ids.map_err(|_| ApiError::invalid_request("The `ids` query parameter is not valid."))?;
+    let ids =
+        ids.map_err(|_| ApiError::invalid_request("The `ids` query parameter is not valid."))?;
     call.sim.change(|world| {
         for id in ids {
             world.activity.remove(&id);
@@ -209,5 +228,8 @@ fn deleted(call: &Call) -> Answer {
 }
 
 fn no_such() -> ApiError {
-    ApiError::not_found(34, "SubscriptionNotFound: there is no subscription with that id")
+    ApiError::not_found(
+        34,
+        "SubscriptionNotFound: there is no subscription with that id",
+    )
 }

@@ -34,22 +34,36 @@ pub(crate) async fn create(call: Call) -> Answer {
         return Err(unknown());
     }
     if call.sim.read().log.replaying.contains(&body.webhook_id) {
-        return Err(ApiError::conflict(355, "ReplayConflictError: a job of this webhook is running"));
+        return Err(ApiError::conflict(
+            355,
+            "ReplayConflictError: a job of this webhook is running",
+        ));
     }
     if !super::prove(&call.sim, body.webhook_id).await? {
-        return Err(refusal("CrcValidationFailed", "the webhook must pass its challenge first"));
+        return Err(refusal(
+            "CrcValidationFailed",
+            "the webhook must pass its challenge first",
+        ));
     }
     let (job_id, past) = call.sim.change(|world| {
         world.log.replaying.insert(body.webhook_id);
-        (world.ids.next(now).to_string(), world.log.between(body.webhook_id, from, to))
+        (
+            world.ids.next(now).to_string(),
+            world.log.between(body.webhook_id, from, to),
+        )
     });
     tracing::info!(events = past.len(), "replay started");
 
-    let done: Vec<_> = past.into_iter().map(|job| delivery::enqueue(&call.sim, job)).collect();
+    let done: Vec<_> = past
+        .into_iter()
+        .map(|job| delivery::enqueue(&call.sim, job))
+        .collect();
     let (sim, id, webhook) = (call.sim.clone(), job_id.clone(), body.webhook_id);
     tokio::spawn(async move {
         let wait = futures_util::future::join_all(done);
-        let complete = tokio::time::timeout(Duration::from_secs(600), wait).await.is_ok();
+        let complete = tokio::time::timeout(Duration::from_secs(600), wait)
+            .await
+            .is_ok();
         let state = if complete { "Complete" } else { "Incomplete" };
         let status = json!({
             "webhook_id": webhook,
@@ -58,7 +72,8 @@ pub(crate) async fn create(call: Call) -> Answer {
             "job_id": id,
         });
         sim.change(|world| world.log.replaying.remove(&webhook));
-        let body = delivery::body::escaped(&json!({ "replay_job_status": status }), sim.config.escape);
+        let body =
+            delivery::body::escaped(&json!({ "replay_job_status": status }), sim.config.escape);
         delivery::enqueue(&sim, Job::plain(webhook, "replay_job_status", body));
     });
     let data = json!({ "job_id": job_id, "created_at": iso(now) });
@@ -75,7 +90,10 @@ fn check_window(from: u64, to: u64, now: u64, lenient: bool) -> Result<(), ApiEr
     if fits || (lenient && from < to) {
         Ok(())
     } else {
-        Err(refusal("QueryParamInvalid", "the window is too young, too old, too long or empty"))
+        Err(refusal(
+            "QueryParamInvalid",
+            "the window is too young, too old, too long or empty",
+        ))
     }
 }
 
@@ -84,7 +102,14 @@ fn minute(text: &str) -> Result<u64, ApiError> {
     if text.len() != 12 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(bad());
     }
-    let iso = format!("{}-{}-{}T{}:{}:00Z", &text[..4], &text[4..6], &text[6..8], &text[8..10], &text[10..]);
+    let iso = format!(
+        "{}-{}-{}T{}:{}:00Z",
+        &text[..4],
+        &text[4..6],
+        &text[6..8],
+        &text[8..10],
+        &text[10..]
+    );
     let instant: jiff::Timestamp = iso.parse().map_err(|_| bad())?;
     u64::try_from(instant.as_millisecond()).map_err(|_| bad())
 }
@@ -99,7 +124,10 @@ mod tests {
         let ago = |minutes: u64| now - minutes * MINUTE_MS;
         assert!(check_window(ago(60), ago(10), now, false).is_ok());
         for (from, to) in [(60, 9), (30, 10), (60, 60), (200, 10), (25 * 60, 24 * 60)] {
-            assert!(check_window(ago(from), ago(to), now, false).is_err(), "{from} {to}");
+            assert!(
+                check_window(ago(from), ago(to), now, false).is_err(),
+                "{from} {to}"
+            );
         }
         assert!(check_window(ago(1), ago(0), now, true).is_ok());
     }

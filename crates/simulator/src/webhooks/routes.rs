@@ -124,7 +124,9 @@ fn remove(call: &Call) -> Result<(), ApiError> {
     call.sim.change(|world| {
         world.webhooks.remove(&id).ok_or_else(unknown)?;
         world.account_activity.retain(|(webhook, _)| *webhook != id);
-        world.activity.retain(|_, subscription| subscription.webhook_id != Some(id));
+        world
+            .activity
+            .retain(|_, subscription| subscription.webhook_id != Some(id));
         Ok(())
     })?;
     call.sim.feed.publish(Item::Overview);
@@ -134,6 +136,11 @@ fn remove(call: &Call) -> Result<(), ApiError> {
 /// Why the last challenge failed.
 fn crc_failed(call: &Call) -> Result<ApiError, ApiError> {
     let id: WebhookId = call.path("id")?;
-    let fault = call.sim.read().webhooks.get(&id).and_then(|webhook| webhook.fault.clone());
+    let fault = call
+        .sim
+        .read()
+        .webhooks
+        .get(&id)
+        .and_then(|webhook| webhook.fault.clone());
     Ok(refusal("CrcValidationFailed", &fault.unwrap_or_default()))
 }

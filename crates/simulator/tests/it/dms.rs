@@ -14,18 +14,34 @@ async fn v2_sends_answer_with_rising_ids_and_the_conversation() {
         let answer = stage.send(&keys, &format!("number {number}")).await;
         assert_eq!(answer.status(), 201);
         assert_eq!(answer.headers()["x-rate-limit-limit"], "200");
-        assert_eq!(answer.headers()["x-rate-limit-remaining"], (199 - number).to_string());
+        assert_eq!(
+            answer.headers()["x-rate-limit-remaining"],
+            (199 - number).to_string()
+        );
         let body: Value = answer.json().await.expect("JSON");
-        assert_eq!(body["data"]["dm_conversation_id"], format!("{CUSTOMER}-{BRAND}"));
-        let id: u64 = body["data"]["dm_event_id"].as_str().expect("text").parse().expect("a number");
+        assert_eq!(
+            body["data"]["dm_conversation_id"],
+            format!("{CUSTOMER}-{BRAND}")
+        );
+        let id: u64 = body["data"]["dm_event_id"]
+            .as_str()
+            .expect("text")
+            .parse()
+            .expect("a number");
         assert!(id > last);
         last = id;
     }
     let path = format!("/2/dm_conversations/{CUSTOMER}-{BRAND}/messages");
-    let answer = stage.signed("POST", &path, &keys, Some(json!({ "text": "by id" }))).await;
+    let answer = stage
+        .signed("POST", &path, &keys, Some(json!({ "text": "by id" })))
+        .await;
     assert_eq!(answer.status(), 201);
     let request = stage.http.post(stage.url(&path)).bearer_auth(&keys.oauth2);
-    let answer = request.json(&json!({ "text": "by OAuth 2" })).send().await.expect("an answer");
+    let answer = request
+        .json(&json!({ "text": "by OAuth 2" }))
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(answer.status(), 201);
     assert_eq!(stage.dm_count().await, 7);
 }
@@ -48,12 +64,26 @@ async fn v2_refuses_what_the_schema_refuses() {
         let answer = stage.signed("POST", &path, &keys, Some(body.clone())).await;
         assert_eq!(answer.status(), 400, "{body}");
         let problem: Value = answer.json().await.expect("JSON");
-        assert_eq!(problem["type"], "https://api.x.com/2/problems/invalid-request");
+        assert_eq!(
+            problem["type"],
+            "https://api.x.com/2/problems/invalid-request"
+        );
     }
     let longest = json!({ "text": "🦉".repeat(10_000) });
-    assert_eq!(stage.signed("POST", &path, &keys, Some(longest)).await.status(), 201);
-    for bad in ["/2/dm_conversations/with/abc/messages", "/2/dm_conversations/1-2/messages"] {
-        let answer = stage.signed("POST", bad, &keys, Some(json!({ "text": "x" }))).await;
+    assert_eq!(
+        stage
+            .signed("POST", &path, &keys, Some(longest))
+            .await
+            .status(),
+        201
+    );
+    for bad in [
+        "/2/dm_conversations/with/abc/messages",
+        "/2/dm_conversations/1-2/messages",
+    ] {
+        let answer = stage
+            .signed("POST", bad, &keys, Some(json!({ "text": "x" })))
+            .await;
         assert!(answer.status().is_client_error(), "{bad}");
     }
     assert_eq!(stage.dm_count().await, 1);
@@ -64,7 +94,10 @@ async fn customers_who_may_not_be_written_to() {
     let stage = Stage::new().await;
     let keys = stage.keys("acme").await;
     let patch = async |account: &str, body: Value| {
-        let request = stage.http.patch(stage.url(&format!("/sim/accounts/{account}"))).json(&body);
+        let request = stage
+            .http
+            .patch(stage.url(&format!("/sim/accounts/{account}")))
+            .json(&body);
         assert_eq!(request.send().await.expect("an answer").status(), 200);
     };
     let code = async || {
@@ -77,7 +110,11 @@ async fn customers_who_may_not_be_written_to() {
         ("carol", json!({ "inbox": "closed" }), 349),
         ("carol", json!({ "inbox": "followed" }), 150),
         ("carol", json!({ "inbox": "open", "blocks": [BRAND] }), 349),
-        ("carol", json!({ "blocks": [], "standing": "deactivated" }), 349),
+        (
+            "carol",
+            json!({ "blocks": [], "standing": "deactivated" }),
+            349,
+        ),
         ("carol", json!({ "standing": "suspended" }), 63),
         ("acme", json!({ "blocks": [CUSTOMER] }), 389),
         ("acme", json!({ "standing": "locked" }), 326),
@@ -87,10 +124,16 @@ async fn customers_who_may_not_be_written_to() {
         assert_eq!(code().await, (403, Some(expected)));
     }
     patch("acme", json!({ "standing": "active", "blocks": [] })).await;
-    patch("carol", json!({ "standing": "active", "inbox": "followed", "follows": [BRAND] })).await;
+    patch(
+        "carol",
+        json!({ "standing": "active", "inbox": "followed", "follows": [BRAND] }),
+    )
+    .await;
     assert_eq!(code().await, (201, None));
     let path = "/2/dm_conversations/with/404/messages";
-    let answer = stage.signed("POST", path, &keys, Some(json!({ "text": "x" }))).await;
+    let answer = stage
+        .signed("POST", path, &keys, Some(json!({ "text": "x" })))
+        .await;
     assert_eq!(answer.status(), 404);
 }
 
@@ -106,10 +149,17 @@ async fn the_published_limit_is_fifteen() {
     let answer = stage.send(&keys, "x").await;
     assert_eq!(answer.status(), 429);
     assert_eq!(answer.headers()["x-rate-limit-remaining"], "0");
-    let reset: i64 = answer.headers()["x-rate-limit-reset"].to_str().expect("text").parse().expect("a number");
+    let reset: i64 = answer.headers()["x-rate-limit-reset"]
+        .to_str()
+        .expect("text")
+        .parse()
+        .expect("a number");
     assert!((1..=900).contains(&(reset - jiff::Timestamp::now().as_second())));
     let body: Value = answer.json().await.expect("JSON");
-    assert_eq!((&body["title"], &body["errors"][0]["code"]), (&json!("Too Many Requests"), &json!(88)));
+    assert_eq!(
+        (&body["title"], &body["errors"][0]["code"]),
+        (&json!("Too Many Requests"), &json!(88))
+    );
     assert_eq!(stage.dm_count().await, 15);
 }
 
@@ -131,14 +181,34 @@ async fn v1_sends_quick_replies_and_buttons() {
     assert_eq!(answer.status(), 200);
     let body: Value = answer.json().await.expect("JSON");
     let create = &body["event"]["message_create"];
-    assert_eq!(create["message_data"]["quick_reply"]["options"][0]["metadata"], "r");
-    assert!(create["message_data"]["ctas"][0]["tco_url"].as_str().is_some_and(|url| url.starts_with("https://t.co/")));
-    assert!(create["source_app_id"].is_null(), "the app is told on the read path only");
+    assert_eq!(
+        create["message_data"]["quick_reply"]["options"][0]["metadata"],
+        "r"
+    );
+    assert!(
+        create["message_data"]["ctas"][0]["tco_url"]
+            .as_str()
+            .is_some_and(|url| url.starts_with("https://t.co/"))
+    );
+    assert!(
+        create["source_app_id"].is_null(),
+        "the app is told on the read path only"
+    );
 
     let id = body["event"]["id"].as_str().expect("an id");
-    let shown = stage.signed("GET", &format!("/1.1/direct_messages/events/show.json?id={id}"), &keys, None).await;
+    let shown = stage
+        .signed(
+            "GET",
+            &format!("/1.1/direct_messages/events/show.json?id={id}"),
+            &keys,
+            None,
+        )
+        .await;
     let shown: Value = shown.json().await.expect("JSON");
-    assert_eq!(shown["event"]["message_create"]["source_app_id"], "29820954");
+    assert_eq!(
+        shown["event"]["message_create"]["source_app_id"],
+        "29820954"
+    );
     assert!(shown["apps"]["29820954"].is_object());
 
     for bad in [
@@ -146,9 +216,17 @@ async fn v1_sends_quick_replies_and_buttons() {
         json!({ "text": "x", "ctas": [{ "type": "web_url", "label": "l", "url": "ftp://x" }] }),
         json!({ "text": "y".repeat(10_001) }),
     ] {
-        assert_eq!(stage.signed("POST", path, &keys, Some(event(bad))).await.status(), 400);
+        assert_eq!(
+            stage
+                .signed("POST", path, &keys, Some(event(bad)))
+                .await
+                .status(),
+            400
+        );
     }
-    let answer = stage.signed("POST", path, &keys, Some(json!({ "event": {} }))).await;
+    let answer = stage
+        .signed("POST", path, &keys, Some(json!({ "event": {} })))
+        .await;
     assert!(answer.json::<Value>().await.expect("JSON")["errors"][0]["code"].is_number());
 }
 
@@ -157,16 +235,30 @@ async fn look_ups_page_newest_first() {
     let stage = Stage::new().await;
     let keys = stage.keys("acme").await;
     for number in 0..5 {
-        stage.customer_writes(&format!("see https://example.com/{number}")).await;
+        stage
+            .customer_writes(&format!("see https://example.com/{number}"))
+            .await;
     }
     let mut texts = Vec::new();
     let mut next = String::new();
     loop {
-        let path = format!("/2/dm_conversations/with/{CUSTOMER}/dm_events?max_results=2&dm_event.fields=sender_id%2Ccreated_at%2Cdm_conversation_id%2Centities&expansions=sender_id{next}");
-        let page: Value = stage.signed("GET", &path, &keys, None).await.json().await.expect("JSON");
+        let path = format!(
+            "/2/dm_conversations/with/{CUSTOMER}/dm_events?max_results=2&dm_event.fields=sender_id%2Ccreated_at%2Cdm_conversation_id%2Centities&expansions=sender_id{next}"
+        );
+        let page: Value = stage
+            .signed("GET", &path, &keys, None)
+            .await
+            .json()
+            .await
+            .expect("JSON");
         for event in page["data"].as_array().expect("an array") {
             assert_eq!(event["sender_id"], CUSTOMER);
-            texts.push(event["entities"]["urls"][0]["expanded_url"].as_str().expect("text").to_owned());
+            texts.push(
+                event["entities"]["urls"][0]["expanded_url"]
+                    .as_str()
+                    .expect("text")
+                    .to_owned(),
+            );
         }
         assert_eq!(page["includes"]["users"][0]["username"], "carol");
         match page["meta"]["next_token"].as_str() {
@@ -174,21 +266,51 @@ async fn look_ups_page_newest_first() {
             None => break,
         }
     }
-    let expected: Vec<_> = (0..5).rev().map(|n| format!("https://example.com/{n}")).collect();
+    let expected: Vec<_> = (0..5)
+        .rev()
+        .map(|n| format!("https://example.com/{n}"))
+        .collect();
     assert_eq!(texts, expected);
 
-    let plain: Value = stage.signed("GET", "/2/dm_events?max_results=1", &keys, None).await.json().await.expect("JSON");
+    let plain: Value = stage
+        .signed("GET", "/2/dm_events?max_results=1", &keys, None)
+        .await
+        .json()
+        .await
+        .expect("JSON");
     let event = plain["data"][0].as_object().expect("an object");
-    assert_eq!(event.keys().collect::<Vec<_>>(), ["event_type", "id", "text"]);
-    assert_eq!(stage.signed("GET", "/2/dm_events?max_results=101", &keys, None).await.status(), 400);
+    assert_eq!(
+        event.keys().collect::<Vec<_>>(),
+        ["event_type", "id", "text"]
+    );
+    assert_eq!(
+        stage
+            .signed("GET", "/2/dm_events?max_results=101", &keys, None)
+            .await
+            .status(),
+        400
+    );
     let id = event["id"].as_str().expect("an id");
     let path = format!("/2/dm_events/{id}");
     assert_eq!(stage.signed("GET", &path, &keys, None).await.status(), 200);
-    assert_eq!(stage.signed("DELETE", &path, &keys, None).await.status(), 200);
+    assert_eq!(
+        stage.signed("DELETE", &path, &keys, None).await.status(),
+        200
+    );
     assert_eq!(stage.signed("GET", &path, &keys, None).await.status(), 404);
     let carol = stage.keys("carol").await;
     assert_eq!(stage.signed("GET", &path, &carol, None).await.status(), 200);
-    let old: Value = stage.signed("GET", "/1.1/direct_messages/events/list.json?count=2", &keys, None).await.json().await.expect("JSON");
+    let old: Value = stage
+        .signed(
+            "GET",
+            "/1.1/direct_messages/events/list.json?count=2",
+            &keys,
+            None,
+        )
+        .await
+        .json()
+        .await
+        .expect("JSON");
     assert_eq!(old["events"].as_array().map(Vec::len), Some(2));
     assert!(old["next_cursor"].is_string());
 }
@@ -199,9 +321,14 @@ async fn typing_and_read_receipts_answer_204() {
     let keys = stage.keys("acme").await;
     let dm = stage.customer_writes("hi").await;
     let typing = format!("/1.1/direct_messages/indicate_typing.json?recipient_id={CUSTOMER}");
-    assert_eq!(stage.signed("POST", &typing, &keys, None).await.status(), 204);
+    assert_eq!(
+        stage.signed("POST", &typing, &keys, None).await.status(),
+        204
+    );
     let id = dm["id"].as_str().expect("an id");
-    let read = format!("/1.1/direct_messages/mark_read.json?last_read_event_id={id}&recipient_id={CUSTOMER}");
+    let read = format!(
+        "/1.1/direct_messages/mark_read.json?last_read_event_id={id}&recipient_id={CUSTOMER}"
+    );
     assert_eq!(stage.signed("POST", &read, &keys, None).await.status(), 204);
     let dms = stage.get("/sim/dms?a=acme&b=carol").await;
     assert_eq!(dms["read_up_to"]["a"], id);
@@ -214,15 +341,54 @@ async fn an_uploaded_photo_can_be_sent() {
     let stage = Stage::new().await;
     let keys = stage.keys("acme").await;
     let wish = json!({ "media_type": "image/png", "total_bytes": 3, "media_category": "dm_image" });
-    let made: Value = stage.signed("POST", "/2/media/upload/initialize", &keys, Some(wish)).await.json().await.expect("JSON");
+    let made: Value = stage
+        .signed("POST", "/2/media/upload/initialize", &keys, Some(wish))
+        .await
+        .json()
+        .await
+        .expect("JSON");
     let id = made["data"]["id"].as_str().expect("an id");
     let path = format!("/2/dm_conversations/with/{CUSTOMER}/messages");
     let body = json!({ "attachments": [{ "media_id": id }] });
-    assert_eq!(stage.signed("POST", &path, &keys, Some(body.clone())).await.status(), 400);
+    assert_eq!(
+        stage
+            .signed("POST", &path, &keys, Some(body.clone()))
+            .await
+            .status(),
+        400
+    );
     let part = json!({ "media": "AQID", "segment_index": 0 });
-    assert_eq!(stage.signed("POST", &format!("/2/media/upload/{id}/append"), &keys, Some(part)).await.status(), 200);
-    assert_eq!(stage.signed("POST", &format!("/2/media/upload/{id}/finalize"), &keys, None).await.status(), 200);
-    assert_eq!(stage.signed("POST", &path, &keys, Some(body)).await.status(), 201);
+    assert_eq!(
+        stage
+            .signed(
+                "POST",
+                &format!("/2/media/upload/{id}/append"),
+                &keys,
+                Some(part)
+            )
+            .await
+            .status(),
+        200
+    );
+    assert_eq!(
+        stage
+            .signed(
+                "POST",
+                &format!("/2/media/upload/{id}/finalize"),
+                &keys,
+                None
+            )
+            .await
+            .status(),
+        200
+    );
+    assert_eq!(
+        stage
+            .signed("POST", &path, &keys, Some(body))
+            .await
+            .status(),
+        201
+    );
 }
 
 #[tokio::test]
@@ -245,13 +411,26 @@ async fn odd_requests_get_odd_answers_but_answers() {
         ("POST", "/oauth/access_token"),
         ("POST", "/2/media/upload/7/append"),
     ] {
-        for body in ["", "null", "[]", "{\"event\":null}", "\u{0}", "{\"text\":\"\\ud800\"}"] {
+        for body in [
+            "",
+            "null",
+            "[]",
+            "{\"event\":null}",
+            "\u{0}",
+            "{\"text\":\"\\ud800\"}",
+        ] {
             let url = stage.url(path);
             let header = crate::support::authorization(method, &url, &keys, &[]);
             let request = stage.http.request(method.parse().expect("a method"), url);
-            let request = request.header("authorization", header).header("content-type", "application/json");
+            let request = request
+                .header("authorization", header)
+                .header("content-type", "application/json");
             let answer = request.body(body).send().await.expect("an answer");
-            assert!(answer.status().is_client_error(), "{method} {path} {body}: {}", answer.status());
+            assert!(
+                answer.status().is_client_error(),
+                "{method} {path} {body}: {}",
+                answer.status()
+            );
         }
     }
 }

@@ -20,7 +20,9 @@ async fn the_player_writes_as_many_as_it_says() {
         rate: 0.0,
         seed: 3,
     };
-    roost_simulator::play(script).await.expect("the script plays");
+    roost_simulator::play(script)
+        .await
+        .expect("the script plays");
     let arrivals = hook.wait_for(63).await;
     let mut ids: Vec<_> = arrivals
         .iter()
@@ -42,7 +44,9 @@ async fn demo_customers_write_and_react() {
     let texts = async |who: &str| {
         let dms = stage.get(&format!("/sim/dms?a=acme&b={who}")).await;
         let from_them = |dm: &&Value| dm["source_app_id"].is_null();
-        dms["dms"].as_array().map_or(0, |dms| dms.iter().filter(from_them).count())
+        dms["dms"]
+            .as_array()
+            .map_or(0, |dms| dms.iter().filter(from_them).count())
     };
     let wait = async |who: &str, count: usize| {
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -54,9 +58,19 @@ async fn demo_customers_write_and_react() {
     wait("maya_rides", 1).await;
     let maya = stage.get("/sim/dms?a=acme&b=maya_rides").await["dms"][0]["from"].clone();
     let keys = stage.keys("acme").await;
-    let path = format!("/2/dm_conversations/with/{}/messages", maya.as_str().expect("an id"));
+    let path = format!(
+        "/2/dm_conversations/with/{}/messages",
+        maya.as_str().expect("an id")
+    );
     let before = texts("maya_rides").await;
-    stage.signed("POST", &path, &keys, Some(json!({ "text": "Let me look." }))).await;
+    stage
+        .signed(
+            "POST",
+            &path,
+            &keys,
+            Some(json!({ "text": "Let me look." })),
+        )
+        .await;
     wait("maya_rides", before + 1).await;
 }
 
@@ -69,7 +83,9 @@ async fn a_restart_keeps_conversations_tokens_and_webhooks() {
     let hook = Hook::start();
     let webhook = stage.subscribe(&hook).await;
     let keys = stage.keys("acme").await;
-    let dm = stage.customer_writes("remember me https://example.com 🦉").await;
+    let dm = stage
+        .customer_writes("remember me https://example.com 🦉")
+        .await;
     stage.simulator.stop().await;
 
     let stage = Stage::with(config).await;

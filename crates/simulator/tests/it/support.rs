@@ -16,7 +16,11 @@ pub(crate) const SECRET: &str = "sim-consumer-secret";
 pub(crate) const KEY: &str = "sim-consumer-key";
 pub(crate) const BRAND: &str = "2244994945";
 pub(crate) const CUSTOMER: &str = "1000000001";
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A simulator with a brand `acme` and a customer `carol`.
 pub(crate) struct Stage {
@@ -34,7 +38,11 @@ pub(crate) struct Keys {
 
 pub(crate) fn config() -> SimConfig {
     let brand = format!("{BRAND}:acme:Acme").parse().expect("an account");
-    SimConfig { accounts: vec![brand], retry_scale: 0.01, ..SimConfig::default() }
+    SimConfig {
+        accounts: vec![brand],
+        retry_scale: 0.01,
+        ..SimConfig::default()
+    }
 }
 
 impl Stage {
@@ -43,8 +51,13 @@ impl Stage {
     }
 
     pub(crate) async fn with(config: SimConfig) -> Self {
-        let simulator = roost_simulator::start(config).await.expect("the simulator starts");
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let simulator = roost_simulator::start(config)
+            .await
+            .expect("the simulator starts");
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client");
         let stage = Self { simulator, http };
         let carol = json!({ "id": CUSTOMER, "handle": "carol", "name": "Carol" });
         stage.post("/sim/accounts", &carol).await;
@@ -56,7 +69,13 @@ impl Stage {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
-        let answer = self.http.post(self.url(path)).json(body).send().await.expect("an answer");
+        let answer = self
+            .http
+            .post(self.url(path))
+            .json(body)
+            .send()
+            .await
+            .expect("an answer");
         let status = answer.status();
         let text = answer.text().await.expect("a body");
         assert!(status.is_success(), "{path}: {status} {text}");
@@ -64,12 +83,19 @@ impl Stage {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
-        let answer = self.http.get(self.url(path)).send().await.expect("an answer");
+        let answer = self
+            .http
+            .get(self.url(path))
+            .send()
+            .await
+            .expect("an answer");
         answer.json().await.expect("JSON")
     }
 
     pub(crate) async fn keys(&self, account: &str) -> Keys {
-        let keys = self.post(&format!("/sim/accounts/{account}/tokens"), &json!({})).await;
+        let keys = self
+            .post(&format!("/sim/accounts/{account}/tokens"), &json!({}))
+            .await;
         let text = |name: &str| keys[name].as_str().expect("text").to_owned();
         Keys {
             token: text("oauth_token"),
@@ -79,7 +105,10 @@ impl Stage {
     }
 
     pub(crate) async fn bearer(&self) -> String {
-        self.get("/sim/app").await["bearer_token"].as_str().expect("text").to_owned()
+        self.get("/sim/app").await["bearer_token"]
+            .as_str()
+            .expect("text")
+            .to_owned()
     }
 
     /// A signed call with an optional JSON body.
@@ -93,7 +122,10 @@ impl Stage {
         let url = self.url(path);
         let header = authorization(method, &url, keys, &[]);
         let method = method.parse().expect("a method");
-        let mut request = self.http.request(method, url).header("authorization", header);
+        let mut request = self
+            .http
+            .request(method, url)
+            .header("authorization", header);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -103,7 +135,8 @@ impl Stage {
     /// Sends a DM by v2.
     pub(crate) async fn send(&self, keys: &Keys, text: &str) -> reqwest::Response {
         let path = format!("/2/dm_conversations/with/{CUSTOMER}/messages");
-        self.signed("POST", &path, keys, Some(json!({ "text": text }))).await
+        self.signed("POST", &path, keys, Some(json!({ "text": text })))
+            .await
     }
 
     /// Registers the hook and subscribes the brand in the older envelope; gives the webhook's id.
@@ -117,14 +150,29 @@ impl Stage {
     }
 
     pub(crate) async fn register(&self, hook: &Hook) -> String {
-        let request = self.http.post(self.url("/2/webhooks")).bearer_auth(self.bearer().await);
-        let answer = request.json(&json!({ "url": hook.url })).send().await.expect("an answer");
+        let request = self
+            .http
+            .post(self.url("/2/webhooks"))
+            .bearer_auth(self.bearer().await);
+        let answer = request
+            .json(&json!({ "url": hook.url }))
+            .send()
+            .await
+            .expect("an answer");
         let body: Value = answer.json().await.expect("JSON");
-        body["data"]["id"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+        body["data"]["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{body}"))
+            .to_owned()
     }
 
     pub(crate) async fn customer_writes(&self, text: &str) -> Value {
-        self.post("/sim/dms", &json!({ "from": "carol", "to": "acme", "text": text })).await["dm"].clone()
+        self.post(
+            "/sim/dms",
+            &json!({ "from": "carol", "to": "acme", "text": text }),
+        )
+        .await["dm"]
+            .clone()
     }
 
     pub(crate) async fn fault(&self, rule: Value) {
@@ -143,7 +191,12 @@ pub(crate) fn encode(text: &str) -> String {
 }
 
 /// An OAuth 1.0a header, with extra `oauth_*` parameters.
-pub(crate) fn authorization(method: &str, url: &str, keys: &Keys, extra: &[(&str, &str)]) -> String {
+pub(crate) fn authorization(
+    method: &str,
+    url: &str,
+    keys: &Keys,
+    extra: &[(&str, &str)],
+) -> String {
     static NONCE: AtomicU64 = AtomicU64::new(0);
     let nonce = format!("n{}", NONCE.fetch_add(1, Ordering::Relaxed));
     let now = jiff::Timestamp::now().as_second();
@@ -171,10 +224,17 @@ pub(crate) fn authorization_at(
         own.push(("oauth_token", keys.token.as_str()));
     }
     own.extend_from_slice(extra);
-    let mut pairs: Vec<_> =
-        own.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
+    let mut pairs: Vec<_> = own
+        .iter()
+        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
+        .collect();
     // The tests' queries are encoded already.
-    pairs.extend(query.split('&').filter(|pair| !pair.is_empty()).map(str::to_owned));
+    pairs.extend(
+        query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(str::to_owned),
+    );
     pairs.sort();
     let text = format!("{method}&{}&{}", encode(base), encode(&pairs.join("&")));
     let key = format!("{}&{}", encode(SECRET), encode(&keys.secret));
@@ -182,8 +242,10 @@ pub(crate) fn authorization_at(
     mac.update(text.as_bytes());
     let signature = STANDARD.encode(mac.finalize().into_bytes());
     own.push(("oauth_signature", &signature));
-    let fields: Vec<_> =
-        own.iter().map(|(k, v)| format!("{k}=\"{}\"", encode(v))).collect();
+    let fields: Vec<_> = own
+        .iter()
+        .map(|(k, v)| format!("{k}=\"{}\"", encode(v)))
+        .collect();
     format!("OAuth {}", fields.join(", "))
 }
 
@@ -259,7 +321,11 @@ impl Hook {
             if arrivals.len() >= count {
                 return arrivals;
             }
-            assert!(Instant::now() < deadline, "{} of {count} arrived", arrivals.len());
+            assert!(
+                Instant::now() < deadline,
+                "{} of {count} arrived",
+                arrivals.len()
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -284,27 +350,48 @@ pub(crate) fn sha256_token(message: &[u8]) -> String {
     format!("sha256={}", STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-async fn challenge(hook: web::Data<Hook>, query: web::Query<Vec<(String, String)>>) -> HttpResponse {
+async fn challenge(
+    hook: web::Data<Hook>,
+    query: web::Query<Vec<(String, String)>>,
+) -> HttpResponse {
     hook.challenges.fetch_add(1, Ordering::Relaxed);
-    let token = query.iter().find(|(key, _)| key == "crc_token").map(|(_, v)| v.clone());
+    let token = query
+        .iter()
+        .find(|(key, _)| key == "crc_token")
+        .map(|(_, v)| v.clone());
     let manners = hook.manners.lock().expect("a lock").clone();
     if let Some(status) = manners.crc_status {
         return HttpResponse::build(status.try_into().expect("a status"))
             .insert_header(("location", "/elsewhere"))
             .finish();
     }
-    let message = if manners.wrong_crc { "wrong".to_owned() } else { token.unwrap_or_default() };
+    let message = if manners.wrong_crc {
+        "wrong".to_owned()
+    } else {
+        token.unwrap_or_default()
+    };
     HttpResponse::Ok().json(json!({ "response_token": sha256_token(message.as_bytes()) }))
 }
 
 async fn receive(hook: web::Data<Hook>, req: HttpRequest, body: web::Bytes) -> HttpResponse {
     let header = req.headers().get("x-twitter-webhooks-signature");
-    let signature = header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let signature = header
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let status = {
         let mut manners = hook.manners.lock().expect("a lock");
-        if manners.statuses.is_empty() { 200 } else { manners.statuses.remove(0) }
+        if manners.statuses.is_empty() {
+            200
+        } else {
+            manners.statuses.remove(0)
+        }
     };
-    let arrival = Arrival { signature, body: body.to_vec(), at: Instant::now() };
+    let arrival = Arrival {
+        signature,
+        body: body.to_vec(),
+        at: Instant::now(),
+    };
     hook.arrivals.lock().expect("a lock").push(arrival);
     HttpResponse::build(status.try_into().expect("a status")).finish()
 }

@@ -1,8 +1,8 @@
 //! Which teams an event concerns.
 
 use roost_domain::ids::{BrandId, EventId, MemberId, TeamId};
-use sqlx::types::Json;
 use serde_json::Value;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -51,8 +51,11 @@ async fn concern(tx: &mut BrandTx, events: &[EventId]) -> Result<Concern, StoreE
     for (kind, conversation, subject, assignee) in rows {
         concern.conversations.extend(conversation);
         // Whoever lost it has room.
-        let before = assignee.and_then(|change| change.0.get(0).and_then(Value::as_str)?.parse().ok());
-        concern.members.extend(before.map(|member: MemberId| member.0));
+        let before =
+            assignee.and_then(|change| change.0.get(0).and_then(Value::as_str)?.parse().ok());
+        concern
+            .members
+            .extend(before.map(|member: MemberId| member.0));
         match subject {
             Some(subject) if kind.starts_with("member.") => concern.members.push(subject),
             Some(subject) if kind.starts_with("team.") => concern.teams.push(subject),

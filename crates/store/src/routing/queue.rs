@@ -40,7 +40,8 @@ pub async fn lock_queue(
     let more = front.len() >= limit;
     let mut wanted: Vec<Uuid> = front.iter().map(|one| one.conversation.0).collect();
     if more {
-        wanted.extend(untold(tx, team, limit).await?);
+        let behind = untold(tx, team, &wanted, limit).await?;
+        wanted.extend(behind);
     }
     if wanted.is_empty() {
         return Ok(Queue::default());
@@ -66,7 +67,10 @@ pub async fn lock_queue(
         .collect();
     let mut skipped = front;
     skipped.retain(|one| free.binary_search(&one.conversation).is_err());
-    let untold = free.into_iter().filter(|id| !in_front.contains(id)).collect();
+    let untold = free
+        .into_iter()
+        .filter(|id| !in_front.contains(id))
+        .collect();
     still_waiting(tx, team, &mut skipped).await?;
     Ok(Queue {
         held,
@@ -127,16 +131,22 @@ async fn front(tx: &mut BrandTx, team: TeamId, limit: usize) -> Result<Vec<Waiti
         .collect()
 }
 
-async fn untold(tx: &mut BrandTx, team: TeamId, limit: usize) -> Result<Vec<Uuid>, StoreError> {
+async fn untold(
+    tx: &mut BrandTx,
+    team: TeamId,
+    front: &[Uuid],
+    limit: usize,
+) -> Result<Vec<Uuid>, StoreError> {
     let brand = tx.brand();
     Ok(sqlx::query_scalar(
         "select id from conversations
          where brand_id = $1 and team_id = $2 and queued_at is not null and status = 'open'
-           and waiting_reason is null and assignee_id is null
-         order by queued_at, id limit $3",
+           and waiting_reason is null and assignee_id is null and id <> all ($3)
+         order by queued_at, id limit $4",
     )
     .bind(brand.0)
     .bind(team.0)
+    .bind(front)
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(tx.conn())
     .await?)
