@@ -36,7 +36,7 @@ pub struct Deps {
 }
 
 /// The usual length of a lease.
-pub const LEASE: Duration = Duration::from_secs(10);
+pub const LEASE: Duration = Duration::from_secs(5);
 
 /// The net under lost hints.
 const POLL: Duration = Duration::from_secs(1);
