@@ -106,7 +106,8 @@ pub async fn note(tx: &mut BrandTx, channel: ChannelId, told: Budget) -> Result<
     Ok(())
 }
 
-/// Lets an account send nothing until an instant.
+/// Lets an account send nothing until an instant. The refusal that says so is newer than a window that
+/// had messages left; an exhausted one that ends later still holds.
 ///
 /// # Errors
 /// When the database fails.
@@ -119,7 +120,9 @@ pub async fn pause(
     sqlx::query(
         "insert into channel_send_budgets as b (brand_id, channel_id, remaining, reset_at) values ($1, $2, 0, $3)
          on conflict (brand_id, channel_id) do update
-         set remaining = 0, reset_at = greatest(b.reset_at, excluded.reset_at)",
+         set remaining = 0,
+             reset_at = case when b.remaining > 0 then excluded.reset_at
+                             else greatest(b.reset_at, excluded.reset_at) end",
     )
     .bind(brand.0)
     .bind(channel.0)

@@ -207,7 +207,8 @@ async fn connect(
             Box::pin(async move { channels::connect(tx, &new, &sealer, &cause).await })
         })
         .await?;
-    app.hint_relay();
+    // Its waiting replies can go now.
+    app.hint_sender();
     tracing::info!(brand.id = %brand, channel.id = %connected.channel, "an account was connected");
     if let Some(before) = connected.before
         && let Err(error) = tell_loser(app, before).await

@@ -15,12 +15,10 @@ pub(super) async fn settle(
     thread: &mut Thread<'_>,
     message: &PlatformMessage,
 ) -> Result<bool, StoreError> {
-    // An app id must be ours where it is present.
-    if message
-        .source_app_id
-        .as_ref()
-        .is_some_and(|app| *app != thread.desk().rules.x_app_id)
-    {
+    // An app id must be ours where it is present; who doesn't know theirs goes by the rest.
+    let ours = &thread.desk().rules.x_app_id;
+    let is_foreign = |app: &String| app != ours && !ours.is_empty();
+    if message.source_app_id.as_ref().is_some_and(is_foreign) {
         return Ok(false);
     }
     let brand = thread.one.route.brand;

@@ -135,6 +135,15 @@ pub async fn connect(
         .bind(sealed)
         .execute(tx.conn())
         .await?;
+    // Replies that wait for the account to be connected again wait no longer.
+    sqlx::query(
+        "update outbound_messages set not_before = null
+         where brand_id = $1 and channel_id = $2 and state = 'queued'",
+    )
+    .bind(brand.0)
+    .bind(channel.0)
+    .execute(tx.conn())
+    .await?;
     let before = routes::take(tx, &new.account, channel).await?;
     let data = json!({
         "platform": new.account.platform, "status": "active", "status_reason": null,
