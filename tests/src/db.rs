@@ -1,6 +1,7 @@
 //! A database for a test, and brands in it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use roost_domain::ids::{BrandId, ChannelId, MemberId, PolicyId, TeamId, UserId};
@@ -16,7 +17,8 @@ use uuid::Uuid;
 /// When it is missing.
 #[must_use]
 pub fn setting(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests by `cargo xtask test`"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run the tests by `cargo xtask test`"))
 }
 
 /// A migrated database that lives as long as this value.
@@ -56,7 +58,10 @@ const PASSWORD: &str = "test-only";
 
 fn migrations_hash() -> u64 {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     let mut hasher = DefaultHasher::new();
     for file in files {
@@ -83,13 +88,19 @@ impl TestDb {
         let password = SecretString::from(PASSWORD.to_owned());
         let template = format!("roost_template_{:016x}", migrations_hash());
         // One test makes the template; the others wait for it.
-        let mut lock = PgConnection::connect(admin_url.expose_secret()).await.unwrap();
-        sqlx::query("select pg_advisory_lock(726573)").execute(&mut lock).await.unwrap();
-        let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-            .bind(&template)
-            .fetch_one(&mut lock)
+        let mut lock = PgConnection::connect(admin_url.expose_secret())
             .await
             .unwrap();
+        sqlx::query("select pg_advisory_lock(726573)")
+            .execute(&mut lock)
+            .await
+            .unwrap();
+        let exists: bool =
+            sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+                .bind(&template)
+                .fetch_one(&mut lock)
+                .await
+                .unwrap();
         if !exists {
             let making = format!("{template}_making");
             drop_database(&admin_url, &making).await.unwrap();
@@ -102,7 +113,8 @@ impl TestDb {
         copy_database(&admin_url, &template, &name).await.unwrap();
         lock.close().await.unwrap();
         let url = |role| role_url(&admin_url, role, &password, &name).unwrap();
-        let (owner_url, app_url, ingest_url) = (url("roost_owner"), url("roost_app"), url("roost_ingest"));
+        let (owner_url, app_url, ingest_url) =
+            (url("roost_owner"), url("roost_app"), url("roost_ingest"));
         let store = Store::new(&StoreConfig {
             app_url: app_url.clone(),
             ingest_url: ingest_url.clone(),
@@ -110,7 +122,14 @@ impl TestDb {
             ingest_connections: 4,
         })
         .unwrap();
-        Self { store, name, owner_url, app_url, ingest_url, admin_url }
+        Self {
+            store,
+            name,
+            owner_url,
+            app_url,
+            ingest_url,
+            admin_url,
+        }
     }
 
     /// A connection as the owner, who sees every brand: for arranging and looking.
@@ -118,7 +137,9 @@ impl TestDb {
     /// # Panics
     /// When the database is away.
     pub async fn owner(&self) -> PgConnection {
-        PgConnection::connect(self.owner_url.expose_secret()).await.unwrap()
+        PgConnection::connect(self.owner_url.expose_secret())
+            .await
+            .unwrap()
     }
 
     /// Adds a brand with an owner and this many agents, all of capacity 5 and offline.
@@ -127,21 +148,29 @@ impl TestDb {
     /// When the database is away.
     pub async fn brand(&self, name: &str, agents: usize) -> Brand {
         let mut owner = self.owner().await;
-        let (brand, team, policy, channel) =
-            (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+        let (brand, team, policy, channel) = (
+            Uuid::now_v7(),
+            Uuid::now_v7(),
+            Uuid::now_v7(),
+            Uuid::now_v7(),
+        );
         let account_id = (brand.as_u128() % 1_000_000_000_000).to_string();
-        sqlx::query("insert into brands (brand_id, name, time_zone) values ($1, $2, 'Europe/Berlin')")
-            .bind(brand)
-            .bind(name)
-            .execute(&mut owner)
-            .await
-            .unwrap();
-        sqlx::query("insert into teams (brand_id, id, name, is_default) values ($1, $2, 'Support', true)")
-            .bind(brand)
-            .bind(team)
-            .execute(&mut owner)
-            .await
-            .unwrap();
+        sqlx::query(
+            "insert into brands (brand_id, name, time_zone) values ($1, $2, 'Europe/Berlin')",
+        )
+        .bind(brand)
+        .bind(name)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+        sqlx::query(
+            "insert into teams (brand_id, id, name, is_default) values ($1, $2, 'Support', true)",
+        )
+        .bind(brand)
+        .bind(team)
+        .execute(&mut owner)
+        .await
+        .unwrap();
         sqlx::query(
             "insert into sla_policies (brand_id, id, name, first_response_seconds, next_response_seconds)
              values ($1, $2, 'Standard', 3600, 1800)",
@@ -168,13 +197,15 @@ impl TestDb {
             .execute(&mut owner)
             .await
             .unwrap();
-            sqlx::query("insert into team_members (brand_id, team_id, member_id) values ($1, $2, $3)")
-                .bind(brand)
-                .bind(team)
-                .bind(member)
-                .execute(&mut owner)
-                .await
-                .unwrap();
+            sqlx::query(
+                "insert into team_members (brand_id, team_id, member_id) values ($1, $2, $3)",
+            )
+            .bind(brand)
+            .bind(team)
+            .bind(member)
+            .execute(&mut owner)
+            .await
+            .unwrap();
             sqlx::query("insert into presence (brand_id, member_id) values ($1, $2)")
                 .bind(brand)
                 .bind(member)
@@ -224,7 +255,11 @@ impl TestDb {
     pub async fn put_online(&self, brand: &Brand, member: MemberId) {
         let mut owner = self.owner().await;
         let gateway = Uuid::now_v7();
-        sqlx::query("insert into gateways (id) values ($1)").bind(gateway).execute(&mut owner).await.unwrap();
+        sqlx::query("insert into gateways (id) values ($1)")
+            .bind(gateway)
+            .execute(&mut owner)
+            .await
+            .unwrap();
         sqlx::query("insert into streams (brand_id, stream_id, member_id, gateway_id) values ($1, $2, $3, $4)")
             .bind(brand.id.0)
             .bind(Uuid::now_v7())
@@ -248,15 +283,21 @@ impl TestDb {
 
 impl Drop for TestDb {
     fn drop(&mut self) {
-        // A thread of its own, because the test's runtime is going away.
+        // A thread of its own, because the test's runtime is going away. Not for long: a login that
+        // this runtime has half done would hold the server up, and what stays behind goes with the
+        // test services' state.
         let (admin_url, name) = (self.admin_url.clone(), self.name.clone());
-        let dropper = std::thread::spawn(move || {
-            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                // What is left behind goes with the test services' state.
+        let (done, dropped) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+            {
                 runtime.block_on(drop_database(&admin_url, &name)).ok();
             }
+            done.send(()).ok();
         });
-        dropper.join().ok();
+        dropped.recv_timeout(Duration::from_secs(5)).ok();
     }
 }
 

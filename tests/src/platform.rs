@@ -41,7 +41,12 @@ impl Platform {
     /// # Panics
     /// When it doesn't answer with JSON and a 2xx.
     pub async fn get(&self, path: &str) -> Value {
-        let answer = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();
+        let answer = self
+            .http
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await
+            .unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert!(status.is_success(), "GET {path}: {status} {text}");
         serde_json::from_str(&text).unwrap()
@@ -52,7 +57,9 @@ impl Platform {
     /// # Panics
     /// When it doesn't answer with JSON and a 2xx.
     pub async fn tell(&self, method: &str, path: &str, body: &Value) -> Value {
-        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.url));
+        let request = self
+            .http
+            .request(method.parse().unwrap(), format!("{}{path}", self.url));
         let answer = request.json(body).send().await.unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert!(status.is_success(), "{method} {path}: {status} {text}");
@@ -77,7 +84,8 @@ impl Platform {
     /// # Panics
     /// When the handle is taken.
     pub async fn customer(&self, handle: &str) -> Customer {
-        self.customer_with(json!({ "handle": handle, "name": format!("Customer {handle}") })).await
+        self.customer_with(json!({ "handle": handle, "name": format!("Customer {handle}") }))
+            .await
     }
 
     /// Makes a customer with a chosen account id.
@@ -85,7 +93,10 @@ impl Platform {
     /// # Panics
     /// When handle or id are taken.
     pub async fn customer_of(&self, id: &str, handle: &str) -> Customer {
-        self.customer_with(json!({ "id": id, "handle": handle, "name": format!("Customer {handle}") })).await
+        self.customer_with(
+            json!({ "id": id, "handle": handle, "name": format!("Customer {handle}") }),
+        )
+        .await
     }
 
     async fn customer_with(&self, account: Value) -> Customer {
@@ -112,7 +123,10 @@ impl Platform {
     /// # Panics
     /// When it answers nonsense.
     pub async fn sends(&self) -> Vec<Value> {
-        self.get("/sim/sends").await["sends"].as_array().unwrap().clone()
+        self.get("/sim/sends").await["sends"]
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     /// All messages between two accounts, oldest first.
@@ -120,16 +134,22 @@ impl Platform {
     /// # Panics
     /// When it answers nonsense.
     pub async fn between(&self, a: &str, b: &str) -> Vec<Value> {
-        let dms = self.get(&format!("/sim/dms?a={a}&b={b}&limit=100000")).await;
+        let dms = self
+            .get(&format!("/sim/dms?a={a}&b={b}&limit=100000"))
+            .await;
         dms["dms"].as_array().unwrap().clone()
     }
 
     /// Waits until no delivery is on its way.
     pub async fn settled(&self) {
-        until("all deliveries of the simulator", Duration::from_secs(30), || async {
-            let counts = self.get("/sim/deliveries?limit=0").await["counts"].clone();
-            (counts["pending"].as_u64().unwrap_or(0) == 0).then_some(())
-        })
+        until(
+            "all deliveries of the simulator",
+            Duration::from_secs(30),
+            || async {
+                let counts = self.get("/sim/deliveries?limit=0").await["counts"].clone();
+                (counts["pending"].as_u64().unwrap_or(0) == 0).then_some(())
+            },
+        )
         .await;
     }
 }
@@ -158,12 +178,20 @@ impl Customer {
 
     /// Is seen typing.
     pub async fn types_to(&self, to: &str) {
-        self.platform.tell("POST", "/sim/typing", &json!({ "from": self.id, "to": to })).await;
+        self.platform
+            .tell("POST", "/sim/typing", &json!({ "from": self.id, "to": to }))
+            .await;
     }
 
     /// Reads all that the account wrote.
     pub async fn reads(&self, author: &str) {
-        self.platform.tell("POST", "/sim/read", &json!({ "from": self.id, "to": author })).await;
+        self.platform
+            .tell(
+                "POST",
+                "/sim/read",
+                &json!({ "from": self.id, "to": author }),
+            )
+            .await;
     }
 
     /// Texts that an account (by its id) sent to this customer, oldest first.
@@ -173,11 +201,14 @@ impl Customer {
     pub async fn texts_from(&self, account: &str) -> Vec<String> {
         let dms = self.platform.between(account, &self.id).await;
         let own = dms.iter().filter(|dm| dm["from"] == account);
-        own.map(|dm| dm["text"].as_str().unwrap().to_owned()).collect()
+        own.map(|dm| dm["text"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// Changes the account, such as `{"inbox": "closed"}`.
     pub async fn becomes(&self, patch: Value) {
-        self.platform.tell("PATCH", &format!("/sim/accounts/{}", self.id), &patch).await;
+        self.platform
+            .tell("PATCH", &format!("/sim/accounts/{}", self.id), &patch)
+            .await;
     }
 }

@@ -28,9 +28,17 @@ impl Process {
         let log = folder.join(format!("{name}.log"));
         let output = append_to(&log);
         let errors = output.try_clone().unwrap();
-        let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn();
         let child = child.unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-        Self { name: name.to_owned(), log, child }
+        Self {
+            name: name.to_owned(),
+            log,
+            child,
+        }
     }
 
     /// Starts a program that prints a line when it is ready; answers the line.
@@ -41,12 +49,26 @@ impl Process {
     pub fn start_and_read(name: &str, folder: &Path, command: &mut Command) -> (Self, String) {
         let log = folder.join(format!("{name}.log"));
         let errors = append_to(&log);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn();
         let mut child = child.unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let process = Self { name: name.to_owned(), log, child };
-        assert!(!line.is_empty(), "{name} ended at once:\n{}", process.tail());
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let process = Self {
+            name: name.to_owned(),
+            log,
+            child,
+        };
+        assert!(
+            !line.is_empty(),
+            "{name} ended at once:\n{}",
+            process.tail()
+        );
         (process, line.trim_end().to_owned())
     }
 
@@ -80,7 +102,12 @@ impl Process {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let from = lines.len().saturating_sub(TAIL);
-        format!("--- {} ({})\n{}", self.name, self.log.display(), lines[from..].join("\n"))
+        format!(
+            "--- {} ({})\n{}",
+            self.name,
+            self.log.display(),
+            lines[from..].join("\n")
+        )
     }
 }
 
@@ -93,7 +120,11 @@ impl Drop for Process {
 }
 
 fn append_to(log: &Path) -> File {
-    OpenOptions::new().create(true).append(true).open(log).unwrap()
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .unwrap()
 }
 
 /// A command without the `ROOST_…` settings of whoever runs the tests.
@@ -115,8 +146,11 @@ pub fn clean(program: &str) -> Command {
 #[must_use]
 pub fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
     // All are held before any is let go, so that none is given twice.
-    let listeners: [TcpListener; COUNT] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.each_ref().map(|listener| listener.local_addr().unwrap().port())
+    let listeners: [TcpListener; COUNT] =
+        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners
+        .each_ref()
+        .map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// A new folder for logs; it stays when the test fails.

@@ -58,8 +58,11 @@ impl Stream {
     #[must_use]
     pub fn types_of(&self, conversation: &str) -> Vec<String> {
         let frames = self.frames();
-        let own = frames.iter().filter(|frame| frame["conversation_id"] == conversation);
-        own.map(|frame| frame["type"].as_str().unwrap_or_default().to_owned()).collect()
+        let own = frames
+            .iter()
+            .filter(|frame| frame["conversation_id"] == conversation);
+        own.map(|frame| frame["type"].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// Waits for a frame of a type; the first that came.
@@ -69,9 +72,16 @@ impl Stream {
 
     /// Waits until `count` frames of a type have come; the last of them.
     pub async fn wait_for_nth(&self, kind: &str, count: usize) -> Value {
-        until(&format!("{count} × {kind} on the stream"), Duration::from_secs(20), || async {
-            self.frames().into_iter().filter(|frame| frame["type"] == kind).nth(count - 1)
-        })
+        until(
+            &format!("{count} × {kind} on the stream"),
+            Duration::from_secs(20),
+            || async {
+                self.frames()
+                    .into_iter()
+                    .filter(|frame| frame["type"] == kind)
+                    .nth(count - 1)
+            },
+        )
         .await
     }
 }

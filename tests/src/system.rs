@@ -22,7 +22,9 @@ use crate::wait::until;
 use crate::webhook::Webhook;
 
 /// Roles, in the order of a message's way.
-pub const ROLES: [&str; 7] = ["ingester", "inbox", "relay", "router", "sla", "sender", "gateway"];
+pub const ROLES: [&str; 7] = [
+    "ingester", "inbox", "relay", "router", "sla", "sender", "gateway",
+];
 
 /// How the roles share processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,14 +127,23 @@ impl System {
         let db = TestDb::at(&options.services.admin_url).await;
         let prefix = format!("t{}", &Uuid::new_v4().simple().to_string()[..12]);
         let [gateway_port, ingester_port, ops @ ..] = free_ports::<9>();
-        let (gateway, ingester) =
-            (format!("http://127.0.0.1:{gateway_port}"), format!("http://127.0.0.1:{ingester_port}"));
+        let (gateway, ingester) = (
+            format!("http://127.0.0.1:{gateway_port}"),
+            format!("http://127.0.0.1:{ingester_port}"),
+        );
 
         let mut command = clean(&setting("ROOST_TEST_SIMULATOR_BIN"));
         command
             .env("ROOST_SIMULATOR_CONSUMER_KEY", CONSUMER_KEY)
             .env("ROOST_SIMULATOR_CONSUMER_SECRET", CONSUMER_SECRET)
-            .args(["--app-id", APP_ID, "--limits", "off", "--retry-scale", "0.05"])
+            .args([
+                "--app-id",
+                APP_ID,
+                "--limits",
+                "off",
+                "--retry-scale",
+                "0.05",
+            ])
             .args(&options.simulator);
         let (simulator, ready) = Process::start_and_read("simulator", &logs, &mut command);
         let platform = Platform::new(ready.trim_start_matches("ready ").to_owned());
@@ -166,14 +177,26 @@ impl System {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        settings.extend(options.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        settings.extend(
+            options
+                .settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
         let names: Vec<&str> = match options.layout {
             Layout::Together => vec!["all"],
             Layout::Apart => ROLES.to_vec(),
             Layout::Only(roles) => vec![roles],
         };
-        let ops_ports = names.iter().zip(ops).map(|(name, port)| ((*name).to_owned(), port)).collect();
-        let webhook = Webhook::new(format!("{ingester}/webhooks/x/main"), CONSUMER_SECRET.to_owned());
+        let ops_ports = names
+            .iter()
+            .zip(ops)
+            .map(|(name, port)| ((*name).to_owned(), port))
+            .collect();
+        let webhook = Webhook::new(
+            format!("{ingester}/webhooks/x/main"),
+            CONSUMER_SECRET.to_owned(),
+        );
         let mut system = Self {
             db,
             platform,
@@ -222,8 +245,16 @@ impl System {
     /// When it can't be started.
     pub fn start_role(&mut self, name: &str) {
         let mut command = self.roost();
-        command.env("ROOST_OPS_LISTEN", format!("127.0.0.1:{}", self.ops_ports[name])).arg(name);
-        self.processes.insert(name.to_owned(), Process::start(name, &self.logs, &mut command));
+        command
+            .env(
+                "ROOST_OPS_LISTEN",
+                format!("127.0.0.1:{}", self.ops_ports[name]),
+            )
+            .arg(name);
+        self.processes.insert(
+            name.to_owned(),
+            Process::start(name, &self.logs, &mut command),
+        );
     }
 
     /// Kills the process of a role with SIGKILL.
@@ -246,7 +277,10 @@ impl System {
         loop {
             assert!(process.is_running(), "{name} ended:\n{}", process.tail());
             let answer = http.get(&url).timeout(Duration::from_secs(2)).send().await;
-            if answer.as_ref().is_ok_and(|answer| answer.status().is_success()) {
+            if answer
+                .as_ref()
+                .is_ok_and(|answer| answer.status().is_success())
+            {
                 return;
             }
             if std::time::Instant::now() > deadline {
@@ -266,7 +300,9 @@ impl System {
     /// When the system refuses to say.
     pub fn ended(&mut self) -> Vec<String> {
         let processes = self.processes.iter_mut();
-        processes.filter_map(|(name, process)| (!process.is_running()).then(|| name.clone())).collect()
+        processes
+            .filter_map(|(name, process)| (!process.is_running()).then(|| name.clone()))
+            .collect()
     }
 
     /// Everything that Roost's processes wrote.
@@ -283,10 +319,14 @@ impl System {
     pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let mut sum = 0.0;
         for port in self.ops_ports.values() {
-            let answer = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
+            let answer = reqwest::get(format!("http://127.0.0.1:{port}/metrics"))
+                .await
+                .unwrap();
             let text = answer.text().await.unwrap();
             for line in text.lines().filter(|line| !line.starts_with('#')) {
-                let Some((series, value)) = line.rsplit_once(' ') else { continue };
+                let Some((series, value)) = line.rsplit_once(' ') else {
+                    continue;
+                };
                 let (family, given) = series.split_once('{').unwrap_or((series, ""));
                 if family == name && labels.iter().all(|label| given.contains(label)) {
                     sum += value.parse::<f64>().unwrap_or(0.0);
@@ -299,7 +339,13 @@ impl System {
     /// Signs a brand up; its owner's address is made from its name.
     pub async fn sign_up(&self, brand_name: &str) -> Member {
         let name = brand_name.to_lowercase().replace(' ', ".");
-        Member::sign_up(&self.gateway, brand_name, &format!("owner@{name}.example"), PASSWORD).await
+        Member::sign_up(
+            &self.gateway,
+            brand_name,
+            &format!("owner@{name}.example"),
+            PASSWORD,
+        )
+        .await
     }
 
     /// Gives a brand an agent in its default team, and signs them in.
@@ -307,7 +353,11 @@ impl System {
     /// # Panics
     /// When the database is away.
     pub async fn add_agent(&self, owner: &Member, name: &str, capacity: i32) -> Member {
-        let email = format!("{}@{}", name.to_lowercase(), owner.email.split('@').nth(1).unwrap_or("x.example"));
+        let email = format!(
+            "{}@{}",
+            name.to_lowercase(),
+            owner.email.split('@').nth(1).unwrap_or("x.example")
+        );
         let mut connection = self.db.owner().await;
         let brand: roost_domain::ids::BrandId = owner.brand_id.parse().unwrap();
         // The owner's password: it is hashed slowly once, not for each agent.
@@ -350,15 +400,24 @@ impl System {
         let owner = self.sign_up(name).await;
         let account_id = self.platform.brand_account(handle, account_id).await;
         let channel = owner.connect_x(&self.platform, &account_id).await;
-        BrandAt { owner, account_id, handle: handle.to_owned(), channel }
+        BrandAt {
+            owner,
+            account_id,
+            handle: handle.to_owned(),
+            channel,
+        }
     }
 
     /// Waits until this query counts at least so many rows; answers how many.
     pub async fn wait_for_count(&self, query: &'static str, at_least: i64) -> i64 {
-        until(&format!("{at_least} rows of: {query}"), Duration::from_secs(30), || async {
-            let count = self.count(query).await;
-            (count >= at_least).then_some(count)
-        })
+        until(
+            &format!("{at_least} rows of: {query}"),
+            Duration::from_secs(30),
+            || async {
+                let count = self.count(query).await;
+                (count >= at_least).then_some(count)
+            },
+        )
         .await
     }
 
@@ -369,7 +428,10 @@ impl System {
     pub async fn bus(&self) -> Bus {
         let config = BusConfig {
             partitions: self.options.partitions,
-            ..BusConfig::new(self.options.services.amqp_url.clone().into(), self.prefix.clone())
+            ..BusConfig::new(
+                self.options.services.amqp_url.clone().into(),
+                self.prefix.clone(),
+            )
         };
         let bus = Bus::start(config, &Metrics::new());
         assert!(bus.wait_up(Duration::from_secs(20)).await, "no broker");
@@ -382,7 +444,10 @@ impl System {
     /// When the query fails.
     pub async fn count(&self, query: &'static str) -> i64 {
         let mut owner = self.db.owner().await;
-        sqlx::query_scalar(query).fetch_one(&mut owner).await.unwrap()
+        sqlx::query_scalar(query)
+            .fetch_one(&mut owner)
+            .await
+            .unwrap()
     }
 }
 
@@ -413,7 +478,12 @@ impl Drop for System {
         self.processes.clear();
         let (options, prefix) = (self.options.clone(), self.prefix.clone());
         let cleaner = std::thread::spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+            else {
+                return;
+            };
             runtime.block_on(async {
                 let config = BusConfig {
                     partitions: options.partitions,

@@ -71,7 +71,11 @@ impl Dm {
 
 impl Webhook {
     pub(crate) fn new(url: String, secret: String) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(TIME_OUT).build().unwrap();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(TIME_OUT)
+            .build()
+            .unwrap();
         Self { http, url, secret }
     }
 
@@ -87,8 +91,16 @@ impl Webhook {
     }
 
     /// Posts bytes with this signature header, or none; answers the status, or none when no answer came.
-    pub async fn post_with(&self, body: Vec<u8>, signature: Option<&str>, request_id: Option<&str>) -> Option<u16> {
-        let mut request = self.http.post(&self.url).header("content-type", "application/json");
+    pub async fn post_with(
+        &self,
+        body: Vec<u8>,
+        signature: Option<&str>,
+        request_id: Option<&str>,
+    ) -> Option<u16> {
+        let mut request = self
+            .http
+            .post(&self.url)
+            .header("content-type", "application/json");
         if let Some(signature) = signature {
             request = request.header("x-twitter-webhooks-signature", signature);
         }
@@ -106,7 +118,9 @@ impl Webhook {
     pub async fn post_bytes(&self, body: impl Into<Vec<u8>>) -> u16 {
         let body = body.into();
         let signature = self.signature(&body);
-        self.post_with(body, Some(&signature), None).await.expect("the webhook answers")
+        self.post_with(body, Some(&signature), None)
+            .await
+            .expect("the webhook answers")
     }
 
     /// Posts a document with the right signature; answers the status.
@@ -122,7 +136,13 @@ impl Webhook {
     /// # Panics
     /// When no answer comes.
     pub async fn challenge(&self, token: &str) -> (u16, String) {
-        let answer = self.http.get(&self.url).query(&[("crc_token", token)]).send().await.unwrap();
+        let answer = self
+            .http
+            .get(&self.url)
+            .query(&[("crc_token", token)])
+            .send()
+            .await
+            .unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 }

@@ -20,8 +20,13 @@ async fn every_table_of_a_brand_forces_row_level_security_with_a_policy_for_each
     .await
     .unwrap();
     // System tables that name a brand; no grant to the app role, which the next test holds.
-    let system =
-        ["channel_routes", "connect_requests", "dead_messages", "relay_marks", "sessions"];
+    let system = [
+        "channel_routes",
+        "connect_requests",
+        "dead_messages",
+        "relay_marks",
+        "sessions",
+    ];
     assert_eq!(bare, system);
 }
 
@@ -43,7 +48,8 @@ async fn the_app_role_reaches_system_tables_only_through_functions() {
 }
 
 #[tokio::test]
-async fn every_security_definer_function_has_a_fixed_search_path_and_belongs_to_the_cross_brand_role() {
+async fn every_security_definer_function_has_a_fixed_search_path_and_belongs_to_the_cross_brand_role()
+ {
     let db = TestDb::new().await;
     let mut owner = db.owner().await;
     let rows = sqlx::query(
@@ -60,7 +66,11 @@ async fn every_security_definer_function_has_a_fixed_search_path_and_belongs_to_
         let (name, owner, config): (String, String, Option<String>) =
             (row.get("name"), row.get("owner"), row.get("config"));
         assert_eq!(owner, "roost_cross", "{name}");
-        assert_eq!(config.as_deref(), Some("search_path=pg_catalog, public"), "{name}");
+        assert_eq!(
+            config.as_deref(),
+            Some("search_path=pg_catalog, public"),
+            "{name}"
+        );
     }
 }
 

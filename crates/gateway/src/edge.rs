@@ -22,13 +22,18 @@ pub(crate) async fn guard(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    let inbound = request.headers().get(RequestId::HEADER).and_then(|id| id.to_str().ok());
+    let inbound = request
+        .headers()
+        .get(RequestId::HEADER)
+        .and_then(|id| id.to_str().ok());
     let id = RequestId::accept(inbound);
     request.extensions_mut().insert(id.clone());
     let app = request.app_data::<web::Data<App>>().cloned();
     let origin = request.headers().get(header::ORIGIN).cloned();
     let is_preflight = request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = if is_preflight {
         request.into_response(HttpResponse::NoContent().finish())
     } else {
@@ -47,10 +52,19 @@ pub(crate) async fn guard(
         if let Some(origin) = origin.filter(|origin| allows(&app, origin)) {
             share(response.headers_mut(), origin, is_preflight);
         }
-        let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+        let route = response
+            .request()
+            .match_pattern()
+            .unwrap_or_else(|| "none".to_owned());
         let class = format!("{}xx", response.status().as_u16() / 100);
-        app.metrics.requests.with_label_values(&[route.as_str(), class.as_str()]).inc();
-        app.metrics.seconds.with_label_values(&[&route]).observe(started.elapsed().as_secs_f64());
+        app.metrics
+            .requests
+            .with_label_values(&[route.as_str(), class.as_str()])
+            .inc();
+        app.metrics
+            .seconds
+            .with_label_values(&[&route])
+            .observe(started.elapsed().as_secs_f64());
     }
     Ok(response)
 }
@@ -90,13 +104,25 @@ fn of_actix(status: StatusCode, error: &Error) -> Problem {
 fn harden(headers: &mut HeaderMap) {
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
-        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+        (
+            "content-security-policy",
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
         ("referrer-policy", "no-referrer"),
         ("cross-origin-opener-policy", "same-origin"),
-        ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
-        ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+        (
+            "permissions-policy",
+            "camera=(), microphone=(), geolocation=()",
+        ),
+        (
+            "strict-transport-security",
+            "max-age=31536000; includeSubDomains",
+        ),
     ] {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
     }
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -104,21 +130,34 @@ fn harden(headers: &mut HeaderMap) {
 }
 
 fn allows(app: &App, origin: &HeaderValue) -> bool {
-    app.config.public.cors_origins.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes())
+    app.config
+        .public
+        .cors_origins
+        .iter()
+        .any(|allowed| origin.as_bytes() == allowed.as_bytes())
 }
 
 fn share(headers: &mut HeaderMap, origin: HeaderValue, is_preflight: bool) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::VARY, HeaderValue::from_static("origin"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        HeaderValue::from_static("true"),
+    );
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static("etag, x-request-id, retry-after"),
     );
     if is_preflight {
         for (name, value) in [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, if-match, x-request-id"),
+            (
+                header::ACCESS_CONTROL_ALLOW_METHODS,
+                "GET, POST, PUT, PATCH, DELETE",
+            ),
+            (
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                "authorization, content-type, if-match, x-request-id",
+            ),
             (header::ACCESS_CONTROL_MAX_AGE, "600"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));

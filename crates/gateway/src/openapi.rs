@@ -3,10 +3,12 @@
 use std::sync::LazyLock;
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-    crate::routes::document().to_pretty_json().unwrap_or_else(|error| {
-        tracing::error!(%error, "cannot write the OpenAPI document");
-        String::from("{}")
-    })
+    crate::routes::document()
+        .to_pretty_json()
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot write the OpenAPI document");
+            String::from("{}")
+        })
 });
 
 /// The document as JSON.
@@ -25,10 +27,17 @@ mod tests {
         assert_eq!(document["openapi"], "3.1.0");
         let mut documented: Vec<(String, String)> = Vec::new();
         for (path, item) in document["paths"].as_object().unwrap() {
-            documented.extend(item.as_object().unwrap().keys().map(|verb| (verb.clone(), path.clone())));
+            documented.extend(
+                item.as_object()
+                    .unwrap()
+                    .keys()
+                    .map(|verb| (verb.clone(), path.clone())),
+            );
         }
-        let mut routed: Vec<(String, String)> =
-            ROUTES.iter().map(|(verb, path)| ((*verb).to_owned(), (*path).to_owned())).collect();
+        let mut routed: Vec<(String, String)> = ROUTES
+            .iter()
+            .map(|(verb, path)| ((*verb).to_owned(), (*path).to_owned()))
+            .collect();
         documented.sort();
         routed.sort();
         assert_eq!(documented, routed);

@@ -68,7 +68,7 @@ codes! {
     UnknownReference = "unknown_reference", 422, "It refers to something that doesn't exist";
     TextTooLong = "text_too_long", 422, "The platform doesn't take a text of that length";
     ChannelDisconnected = "channel_disconnected", 422, "The account is no longer connected";
-    ClientRefReused = "client_ref_reused", 422, "Another message has this client_ref";
+    ClientRefReused = "client_ref_reused", 422, "Another message has this reference";
     MemberCannotTake = "member_cannot_take", 422, "This member can't take conversations";
     ConfirmationNeeded = "confirmation_needed", 422, "This could reach the customer twice: confirm it";
     ConnectExpired = "connect_expired", 422, "The connection was not begun here or took too long";
@@ -101,6 +101,12 @@ pub(crate) struct Fault {
 #[derive(Debug)]
 pub(crate) struct Problem {
     code: Code,
+    // Boxed, so that a result is no larger for the problem that it rarely holds.
+    particulars: Box<Particulars>,
+}
+
+#[derive(Debug)]
+struct Particulars {
     detail: String,
     faults: Vec<Fault>,
     retry_after: Option<u64>,
@@ -141,27 +147,30 @@ impl Problem {
     /// A problem with a word on this case.
     #[must_use]
     pub(crate) fn with(code: Code, detail: impl Into<String>) -> Self {
-        Self {
-            code,
+        let particulars = Particulars {
             detail: detail.into(),
             faults: Vec::new(),
             retry_after: (code.status() == 503).then_some(1),
             extra: None,
             cause: None,
+        };
+        Self {
+            code,
+            particulars: Box::new(particulars),
         }
     }
 
     /// Input that breaks the schema.
     #[must_use]
     pub(crate) fn invalid(faults: Vec<Fault>) -> Self {
-        Self { faults, ..Self::new(Code::InvalidRequest) }
+        Self::new(Code::InvalidRequest).faults(faults)
     }
 
     /// One fault of the input.
     #[must_use]
     pub(crate) fn at(code: Code, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let (pointer, detail) = (pointer.into(), detail.into());
-        Self { faults: vec![Fault { pointer, detail }], ..Self::new(code) }
+        Self::new(code).faults(vec![Fault { pointer, detail }])
     }
 
     /// What there is none of. A foreign id and a missing one give the same answer.
@@ -173,25 +182,30 @@ impl Problem {
     /// A defect or a failed part; the cause is logged and never sent.
     #[must_use]
     pub(crate) fn caused(code: Code, cause: impl fmt::Display) -> Self {
-        Self { cause: Some(cause.to_string()), ..Self::new(code) }
+        let mut problem = Self::new(code);
+        problem.particulars.cause = Some(cause.to_string());
+        problem
     }
 
     /// Names what it is about.
     #[must_use]
-    pub(crate) fn faults(self, faults: Vec<Fault>) -> Self {
-        Self { faults, ..self }
+    pub(crate) fn faults(mut self, faults: Vec<Fault>) -> Self {
+        self.particulars.faults = faults;
+        self
     }
 
     /// Says when to try again, in seconds.
     #[must_use]
-    pub(crate) fn retry_after(self, seconds: u64) -> Self {
-        Self { retry_after: Some(seconds.max(1)), ..self }
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.particulars.retry_after = Some(seconds.max(1));
+        self
     }
 
     /// Adds a member to the body.
     #[must_use]
-    pub(crate) fn extra(self, name: &'static str, value: serde_json::Value) -> Self {
-        Self { extra: Some((name, value)), ..self }
+    pub(crate) fn extra(mut self, name: &'static str, value: serde_json::Value) -> Self {
+        self.particulars.extra = Some((name, value));
+        self
     }
 
     /// The code.
@@ -202,13 +216,13 @@ impl Problem {
 
     #[cfg(test)]
     pub(crate) fn faults_for_test(&self) -> &[Fault] {
-        &self.faults
+        &self.particulars.faults
     }
 
     /// What went wrong inside, for the log.
     #[must_use]
     pub(crate) fn cause(&self) -> Option<&str> {
-        self.cause.as_deref()
+        self.particulars.cause.as_deref()
     }
 
     /// The response, with the request's id.
@@ -218,14 +232,14 @@ impl Problem {
             kind: format!("/docs/problems#{}", self.code.as_str()),
             title: self.code.title(),
             status: self.code.status(),
-            detail: self.detail.clone(),
+            detail: self.particulars.detail.clone(),
             code: self.code.as_str(),
             request_id: request_id.map(str::to_owned),
             retryable: self.code.is_retryable(),
-            errors: self.faults.clone(),
+            errors: self.particulars.faults.clone(),
         };
         let mut body = serde_json::to_value(body).unwrap_or_default();
-        if let (Some((name, value)), Some(body)) = (&self.extra, body.as_object_mut()) {
+        if let (Some((name, value)), Some(body)) = (&self.particulars.extra, body.as_object_mut()) {
             body.insert((*name).to_owned(), value.clone());
         }
         let mut response = HttpResponse::build(self.status_code());
@@ -233,7 +247,7 @@ impl Problem {
         if self.code.status() == 401 {
             response.insert_header(("www-authenticate", "Bearer"));
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.particulars.retry_after {
             response.insert_header((RETRY_AFTER, HeaderValue::from(seconds)));
         }
         response.body(body.to_string())
@@ -292,6 +306,10 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Code::ALL.len());
-        assert!(Code::ALL.iter().all(|code| (400..600).contains(&code.status())));
+        assert!(
+            Code::ALL
+                .iter()
+                .all(|code| (400..600).contains(&code.status()))
+        );
     }
 }

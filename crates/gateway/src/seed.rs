@@ -105,7 +105,10 @@ pub async fn seed(store: &Store) -> anyhow::Result<Seeded> {
             role: person.role.as_str().to_owned(),
         })
         .collect();
-    Ok(Seeded { brand_id: brand.to_string(), members })
+    Ok(Seeded {
+        brand_id: brand.to_string(),
+        members,
+    })
 }
 
 async fn find(store: &Store) -> anyhow::Result<Option<BrandId>> {
@@ -114,7 +117,10 @@ async fn find(store: &Store) -> anyhow::Result<Option<BrandId>> {
             let Some(owner) = accounts::find_user(tx, PEOPLE[0].email).await? else {
                 return Ok::<_, Problem>(None);
             };
-            Ok(accounts::memberships(tx, UserId(owner.user_id)).await?.into_iter().next())
+            Ok(accounts::memberships(tx, UserId(owner.user_id))
+                .await?
+                .into_iter()
+                .next())
         })
     });
     Ok(seat.await.map_err(fault)?.map(|seat| seat.brand))
@@ -125,7 +131,10 @@ async fn create(store: &Store) -> anyhow::Result<BrandId> {
     let passwords = Passwords::new(hashes);
     let mut accounts = Vec::new();
     for person in &PEOPLE {
-        let password_hash = passwords.hash(person.password.to_owned()).await.map_err(fault)?;
+        let password_hash = passwords
+            .hash(person.password.to_owned())
+            .await
+            .map_err(fault)?;
         accounts.push(NewAccount {
             user: UserId(Uuid::now_v7()),
             member: MemberId(Uuid::now_v7()),
@@ -140,16 +149,22 @@ async fn create(store: &Store) -> anyhow::Result<BrandId> {
     let made = store.brand(brand, move |tx| {
         Box::pin(async move { fill(tx, &accounts).await })
     });
-    anyhow::ensure!(made.await.map_err(fault)?, "the demo owner's address belongs to somebody else");
+    anyhow::ensure!(
+        made.await.map_err(fault)?,
+        "the demo owner's address belongs to somebody else"
+    );
     Ok(brand)
 }
 
 async fn fill(tx: &mut BrandTx, accounts: &[NewAccount]) -> Result<bool, Problem> {
-    let Some(owner) = accounts.first() else { return Ok(false) };
-    let Some(support) = accounts::sign_up(tx, owner, None).await? else { return Ok(false) };
+    let Some(owner) = accounts.first() else {
+        return Ok(false);
+    };
+    let Some(support) = accounts::sign_up(tx, owner, None).await? else {
+        return Ok(false);
+    };
     let cause = Cause::system();
-    let billing: TeamId =
-        roost_store::teams::create(tx, "Billing", "auto", &[], &cause).await?;
+    let billing: TeamId = roost_store::teams::create(tx, "Billing", "auto", &[], &cause).await?;
     for (person, account) in PEOPLE.iter().zip(accounts).skip(1) {
         if !accounts::create_user(tx, account).await? {
             return Ok(false);

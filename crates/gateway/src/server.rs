@@ -62,7 +62,12 @@ pub async fn serve(deps: Deps, listener: TcpListener, shutdown: Shutdown) -> any
 
 /// Where no route leads: 405 where only the method is wrong.
 async fn nowhere(request: HttpRequest) -> Result<(), Problem> {
-    let is_known =
-        routes::ROUTES.iter().any(|(_, path)| ResourceDef::new(*path).is_match(request.path()));
-    Err(Problem::new(if is_known { Code::MethodNotAllowed } else { Code::NotFound }))
+    let is_known = routes::ROUTES
+        .iter()
+        .any(|(_, path)| ResourceDef::new(*path).is_match(request.path()));
+    Err(Problem::new(if is_known {
+        Code::MethodNotAllowed
+    } else {
+        Code::NotFound
+    }))
 }

@@ -96,7 +96,9 @@ pub async fn run(deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
                     .set(i64::try_from(own.len()).unwrap_or(0));
                 follow(&deps.bus, &own, &mut forwarders, &feeds, &give_back);
                 // Best effort: a broker that hangs must not cost the leases.
-                timeout(MEASURE_LIMIT, measure(&deps.bus, &own, &metrics)).await.ok();
+                timeout(MEASURE_LIMIT, measure(&deps.bus, &own, &metrics))
+                    .await
+                    .ok();
             }
             // Partitions that it has stay: the leases only spread the load.
             Err(error) => {
@@ -131,7 +133,9 @@ async fn measure(bus: &Bus, own: &BTreeSet<u16>, metrics: &InboxMetrics) {
     for (name, lane) in [("main", Lane::Main), ("bulk", Lane::Bulk)] {
         let mut waiting = 0;
         for partition in own {
-            let depth = bus.queue_depth(&bus.topology().ingress_queue(*partition, lane)).await;
+            let depth = bus
+                .queue_depth(&bus.topology().ingress_queue(*partition, lane))
+                .await;
             waiting += i64::from(depth.unwrap_or(0));
         }
         metrics.waiting.with_label_values(&[name]).set(waiting);

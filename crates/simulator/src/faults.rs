@@ -191,10 +191,10 @@ impl Faults {
         }
         let is_echo = |kind| matches!(kind, Kind::EchoWithhold | Kind::EchoDelay | Kind::EchoFirst);
         for rule in self.fire(sender, false, is_echo) {
-            match rule.kind {
-                Kind::EchoWithhold => plan.echo_withheld = true,
-                Kind::EchoDelay => plan.echo_delay_ms += rule.ms.unwrap_or(5_000),
-                _ => plan.echo_first = true,
+            plan.echo_withheld |= rule.kind == Kind::EchoWithhold;
+            plan.echo_first |= rule.kind == Kind::EchoFirst;
+            if rule.kind == Kind::EchoDelay {
+                plan.echo_delay_ms += rule.ms.unwrap_or(5_000);
             }
         }
         plan
@@ -211,24 +211,24 @@ impl Faults {
                     | Kind::DeliverDrop
             )
         };
-        let (mut copies, mut delay_ms, mut window_ms) = (1, 0, 0);
-        for rule in self.fire(receiver, false, is_delivery) {
-            match rule.kind {
-                Kind::DeliverDuplicate => {
-                    copies = rule
-                        .copies
-                        .unwrap_or_else(|| 2 + self.dice.up_to(3))
-                        .clamp(1, 5);
-                }
-                Kind::DeliverReorder => window_ms = rule.ms.unwrap_or(2_000),
-                Kind::DeliverDelay => delay_ms += rule.ms.unwrap_or(2_000),
-                _ => {
-                    return DeliveryPlan {
-                        delays_ms: Vec::new(),
-                    };
-                }
-            }
+        let fired = self.fire(receiver, false, is_delivery);
+        let of = |kind| fired.iter().filter(move |rule| rule.kind == kind);
+        if of(Kind::DeliverDrop).next().is_some() {
+            return DeliveryPlan {
+                delays_ms: Vec::new(),
+            };
         }
+        let copies = of(Kind::DeliverDuplicate)
+            .next_back()
+            .map(|rule| rule.copies);
+        let delay_ms: u64 = of(Kind::DeliverDelay)
+            .map(|rule| rule.ms.unwrap_or(2_000))
+            .sum();
+        let window_ms = of(Kind::DeliverReorder)
+            .next_back()
+            .map_or(0, |rule| rule.ms.unwrap_or(2_000));
+        let copies = copies.map_or(1, |copies| copies.unwrap_or_else(|| 2 + self.dice.up_to(3)));
+        let copies = copies.clamp(1, 5);
         let delays_ms = (0..copies)
             .map(|_| delay_ms + self.dice.up_to(window_ms))
             .collect();
@@ -239,9 +239,12 @@ impl Faults {
     pub(crate) fn lookup(&mut self, account: AccountId) -> Option<ApiError> {
         let is_lookup = |kind| matches!(kind, Kind::Lookup429 | Kind::Lookup500);
         let fired = self.fire(account, true, is_lookup);
-        fired.first().map(|rule| match rule.kind {
-            Kind::Lookup429 => ApiError::rate_limited(),
-            _ => ApiError::over_capacity(),
+        fired.first().map(|rule| {
+            if rule.kind == Kind::Lookup429 {
+                ApiError::rate_limited()
+            } else {
+                ApiError::over_capacity()
+            }
         })
     }
 }

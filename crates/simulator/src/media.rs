@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::web::{ServiceConfig, resource};
+use actix_web::web::ServiceConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::call::{Answer, Call, now};
+use crate::call::{Answer, Call, now, resource};
 use crate::error::ApiError;
 use crate::ids::{AccountId, DmId, MediaId, now_ms};
 use crate::limits::Family;

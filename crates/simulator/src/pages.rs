@@ -3,10 +3,10 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::web::{ServiceConfig, resource};
+use actix_web::web::ServiceConfig;
 
 use crate::accounts::Account;
-use crate::call::{Answer, Call, now};
+use crate::call::{Answer, Call, now, resource};
 
 const PHONE: &str = include_str!("web/phone.html");
 const OVERVIEW: &str = include_str!("web/overview.html");

@@ -32,7 +32,7 @@ pub(crate) fn event_uuid() -> String {
     i64::from_le_bytes(system::<8>()).to_string()
 }
 
-/// A repeatable sequence (SplitMix64) for faults and players.
+/// A repeatable sequence (`SplitMix64`) for faults and players.
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
@@ -84,8 +84,6 @@ pub async fn start(config: SimConfig) -> anyhow::Result<Simulator> {
     if sim.config.demo {
         tasks.push(tokio::spawn(demo::run(sim.clone())));
     }
-    // A webhook that was known before the start may be long gone or just late: ask it.
-    tokio::task::yield_now().await;
     Ok(Simulator {
         url,
         sim,
@@ -108,14 +106,18 @@ fn routes(routes: &mut web::ServiceConfig) {
     admin::routes(routes);
 }
 
+/// Saves a changed state every so often; a state that takes long is saved less often.
 async fn save_periodically(sim: Arc<Sim>, file: std::path::PathBuf) {
     let mut saved = 0;
+    let mut took = Duration::ZERO;
     loop {
-        tokio::time::sleep(SAVE_EVERY).await;
+        tokio::time::sleep(SAVE_EVERY.max(20 * took)).await;
         let changes = sim.changes();
         if changes != saved {
             saved = changes;
+            let clock = Instant::now();
             save(sim.clone(), file.clone()).await;
+            took = clock.elapsed();
         }
     }
 }

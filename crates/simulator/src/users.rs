@@ -2,11 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::web::{ServiceConfig, resource};
+use actix_web::web::ServiceConfig;
 use serde_json::json;
 
 use crate::accounts::Account;
-use crate::call::{Answer, Call, now};
+use crate::call::{Answer, Call, now, resource};
 use crate::error::ApiError;
 use crate::ids::AccountId;
 use crate::limits::Family;

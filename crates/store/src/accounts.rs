@@ -82,13 +82,15 @@ pub async fn sign_up(
 /// # Errors
 /// When the database fails.
 pub async fn create_user(tx: &mut BrandTx, new: &NewAccount) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar("select auth_create_user($1, $2, $3, $4)")
-        .bind(new.user.0)
-        .bind(&new.email)
-        .bind(&new.full_name)
-        .bind(&new.password_hash)
-        .fetch_one(tx.conn())
-        .await?)
+    Ok(
+        sqlx::query_scalar("select auth_create_user($1, $2, $3, $4)")
+            .bind(new.user.0)
+            .bind(&new.email)
+            .bind(&new.full_name)
+            .bind(&new.password_hash)
+            .fetch_one(tx.conn())
+            .await?,
+    )
 }
 
 /// Gives a person a seat in the transaction's brand, a place in a team, and a presence.
@@ -146,10 +148,12 @@ pub struct StoredUser {
 /// # Errors
 /// When the database fails.
 pub async fn find_user(tx: &mut SystemTx, email: &str) -> Result<Option<StoredUser>, StoreError> {
-    Ok(sqlx::query_as("select user_id, full_name, password_hash from auth_find_user($1)")
-        .bind(email)
-        .fetch_optional(tx.conn())
-        .await?)
+    Ok(
+        sqlx::query_as("select user_id, full_name, password_hash from auth_find_user($1)")
+            .bind(email)
+            .fetch_optional(tx.conn())
+            .await?,
+    )
 }
 
 /// A seat of a person in a brand.
@@ -271,7 +275,10 @@ pub async fn switch_session(
 /// # Errors
 /// When the database fails.
 pub async fn revoke_session(tx: &mut SystemTx, session: Uuid) -> Result<(), StoreError> {
-    sqlx::query("select session_revoke($1)").bind(session).execute(tx.conn()).await?;
+    sqlx::query("select session_revoke($1)")
+        .bind(session)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 

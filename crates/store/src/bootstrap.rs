@@ -68,7 +68,9 @@ fn check_name(name: &str) -> Result<(), BootstrapError> {
 /// # Errors
 /// When a name is unusable, the server can't be reached, or the admin may not create roles.
 pub async fn bootstrap(
-    admin_url: &SecretString, database: &str, password: &SecretString,
+    admin_url: &SecretString,
+    database: &str,
+    password: &SecretString,
 ) -> Result<RoleUrls, BootstrapError> {
     check_name(database)?;
     let urls = RoleUrls {
@@ -76,7 +78,10 @@ pub async fn bootstrap(
         app: role_url(admin_url, "roost_app", password, database)?,
         ingest: role_url(admin_url, "roost_ingest", password, database)?,
     };
-    let options: PgConnectOptions = admin_url.expose_secret().parse().map_err(|_| BootstrapError::Url)?;
+    let options: PgConnectOptions = admin_url
+        .expose_secret()
+        .parse()
+        .map_err(|_| BootstrapError::Url)?;
     let mut admin = PgConnection::connect_with(&options).await?;
     admin.execute(sqlx::raw_sql(ROLES)).await?;
     // Passwords can't be bound in a utility statement: quoted as a literal.
@@ -85,16 +90,19 @@ pub async fn bootstrap(
         let statement = format!("alter role {role} login password '{literal}'");
         // Two bootstraps at once may both write the same row of the catalogue; one is enough.
         if let Err(error) = admin.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await {
-            let lost_race = error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("XX000"));
+            let lost_race = error
+                .as_database_error()
+                .is_some_and(|e| e.code().as_deref() == Some("XX000"));
             if !lost_race {
                 return Err(error.into());
             }
         }
     }
-    let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-        .bind(database)
-        .fetch_one(&mut admin)
-        .await?;
+    let exists: bool =
+        sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+            .bind(database)
+            .fetch_one(&mut admin)
+            .await?;
     if !exists {
         // An admin who is no superuser must belong to the role that it gives the database to.
         let grant = "do $$ begin
@@ -118,7 +126,9 @@ pub async fn drop_database(admin_url: &SecretString, database: &str) -> Result<(
     check_name(database)?;
     let mut admin = PgConnection::connect(admin_url.expose_secret()).await?;
     let statement = format!("drop database if exists {database} with (force)");
-    admin.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await?;
+    admin
+        .execute(sqlx::raw_sql(AssertSqlSafe(statement)))
+        .await?;
     admin.close().await?;
     Ok(())
 }
@@ -127,12 +137,18 @@ pub async fn drop_database(admin_url: &SecretString, database: &str) -> Result<(
 ///
 /// # Errors
 /// When a name is unusable or the server refuses.
-pub async fn copy_database(admin_url: &SecretString, template: &str, copy: &str) -> Result<(), BootstrapError> {
+pub async fn copy_database(
+    admin_url: &SecretString,
+    template: &str,
+    copy: &str,
+) -> Result<(), BootstrapError> {
     check_name(template)?;
     check_name(copy)?;
     let mut admin = PgConnection::connect(admin_url.expose_secret()).await?;
     let statement = format!("create database {copy} template {template} owner roost_owner");
-    admin.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await?;
+    admin
+        .execute(sqlx::raw_sql(AssertSqlSafe(statement)))
+        .await?;
     admin.close().await?;
     Ok(())
 }
@@ -142,7 +158,10 @@ pub async fn copy_database(admin_url: &SecretString, template: &str, copy: &str)
 /// # Errors
 /// When the admin URL is not of the form `postgres://user:password@host:port/database`.
 pub fn role_url(
-    admin_url: &SecretString, role: &str, password: &SecretString, database: &str,
+    admin_url: &SecretString,
+    role: &str,
+    password: &SecretString,
+    database: &str,
 ) -> Result<SecretString, BootstrapError> {
     let url = admin_url.expose_secret();
     let (scheme, rest) = url.split_once("://").ok_or(BootstrapError::Url)?;
@@ -154,7 +173,15 @@ pub fn role_url(
     let encoded: String = password
         .expose_secret()
         .bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect();
-    Ok(SecretString::from(format!("{scheme}://{role}:{encoded}@{host}/{database}")))
+    Ok(SecretString::from(format!(
+        "{scheme}://{role}:{encoded}@{host}/{database}"
+    )))
 }

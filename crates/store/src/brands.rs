@@ -28,5 +28,9 @@ pub async fn find(tx: &mut BrandTx) -> Result<Option<StoredBrand>, StoreError> {
             .bind(brand.0)
             .fetch_optional(tx.conn())
             .await?;
-    Ok(row.map(|(name, time_zone, at)| StoredBrand { name, time_zone, created_at: at.get() }))
+    Ok(row.map(|(name, time_zone, at)| StoredBrand {
+        name,
+        time_zone,
+        created_at: at.get(),
+    }))
 }

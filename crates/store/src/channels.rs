@@ -2,7 +2,6 @@
 
 mod connect;
 
-
 use jiff::Timestamp;
 use roost_domain::event::EventType;
 use roost_domain::ids::{BrandId, ChannelId, TeamId};
@@ -58,8 +57,16 @@ impl Credentials {
     ) -> Result<Self, StoreError> {
         let opened = sealer.open(&place(brand, channel), sealed)?;
         let value: Value = serde_json::from_slice(&opened).map_err(|_| StoreError::Sealed)?;
-        let part = |name: &str| value[name].as_str().map(SecretString::from).ok_or(StoreError::Sealed);
-        Ok(Self { token: part("token")?, secret: part("secret")? })
+        let part = |name: &str| {
+            value[name]
+                .as_str()
+                .map(SecretString::from)
+                .ok_or(StoreError::Sealed)
+        };
+        Ok(Self {
+            token: part("token")?,
+            secret: part("secret")?,
+        })
     }
 }
 
@@ -236,7 +243,9 @@ pub async fn disconnect(
     .bind(id.0)
     .fetch_optional(tx.conn())
     .await?;
-    let Some(before) = before else { return Ok(false) };
+    let Some(before) = before else {
+        return Ok(false);
+    };
     if before == "disconnected" {
         return Ok(true);
     }

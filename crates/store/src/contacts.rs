@@ -64,7 +64,8 @@ struct Row<'a> {
 /// # Errors
 /// When the database fails.
 pub async fn resolve(
-    connection: &mut PgConnection, wanted: &BTreeMap<IdentityName, Option<Profile>>,
+    connection: &mut PgConnection,
+    wanted: &BTreeMap<IdentityName, Option<Profile>>,
 ) -> Result<HashMap<IdentityName, Known>, StoreError> {
     if wanted.is_empty() {
         return Ok(HashMap::new());
@@ -124,7 +125,8 @@ pub async fn resolve(
         let before = known;
         known = lock(connection, wanted).await?;
         for (name, one) in &mut known {
-            one.is_new = !before.contains_key(name) && made.iter().any(|(id,)| *id == one.identity.0);
+            one.is_new =
+                !before.contains_key(name) && made.iter().any(|(id,)| *id == one.identity.0);
         }
     }
     take_over_profiles(connection, wanted, &known).await?;
@@ -132,11 +134,15 @@ pub async fn resolve(
 }
 
 async fn lock(
-    connection: &mut PgConnection, wanted: &BTreeMap<IdentityName, Option<Profile>>,
+    connection: &mut PgConnection,
+    wanted: &BTreeMap<IdentityName, Option<Profile>>,
 ) -> Result<HashMap<IdentityName, Known>, StoreError> {
     let brands: Vec<Uuid> = wanted.keys().map(|name| name.brand.0).collect();
     let platforms: Vec<&str> = wanted.keys().map(|name| name.platform.as_str()).collect();
-    let externals: Vec<&str> = wanted.keys().map(|name| name.external_id.as_str()).collect();
+    let externals: Vec<&str> = wanted
+        .keys()
+        .map(|name| name.external_id.as_str())
+        .collect();
     let rows: Vec<(Uuid, Uuid, Uuid, String, String)> = sqlx::query_as(
         "select i.brand_id, i.id, i.contact_id, i.platform, i.external_id
          from identities i
@@ -153,14 +159,27 @@ async fn lock(
     Ok(rows
         .into_iter()
         .map(|(brand, id, contact, platform, external_id)| {
-            let name = IdentityName { brand: BrandId(brand), platform, external_id };
-            (name, Known { identity: IdentityId(id), contact: ContactId(contact), is_new: false })
+            let name = IdentityName {
+                brand: BrandId(brand),
+                platform,
+                external_id,
+            };
+            (
+                name,
+                Known {
+                    identity: IdentityId(id),
+                    contact: ContactId(contact),
+                    is_new: false,
+                },
+            )
         })
         .collect())
 }
 
 async fn take_over_profiles(
-    connection: &mut PgConnection, wanted: &BTreeMap<IdentityName, Option<Profile>>, known: &HashMap<IdentityName, Known>,
+    connection: &mut PgConnection,
+    wanted: &BTreeMap<IdentityName, Option<Profile>>,
+    known: &HashMap<IdentityName, Known>,
 ) -> Result<(), StoreError> {
     #[derive(Serialize)]
     struct Change<'a> {
@@ -208,7 +227,11 @@ async fn take_over_profiles(
 /// # Errors
 /// When the database fails.
 pub async fn find_unresolved(
-    connection: &mut PgConnection, brand: BrandId, channel: ChannelId, platform: &str, external_id: &str,
+    connection: &mut PgConnection,
+    brand: BrandId,
+    channel: ChannelId,
+    platform: &str,
+    external_id: &str,
 ) -> Result<Option<ConversationId>, StoreError> {
     let found: Option<Uuid> = sqlx::query_scalar(
         "select c.id from identities i
@@ -247,11 +270,13 @@ pub async fn load(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(id, name, handle, avatar_url)| crate::conversations::StoredContact {
-            id: ContactId(id),
-            name,
-            handle,
-            avatar_url,
-        })
+        .map(
+            |(id, name, handle, avatar_url)| crate::conversations::StoredContact {
+                id: ContactId(id),
+                name,
+                handle,
+                avatar_url,
+            },
+        )
         .collect())
 }

@@ -53,7 +53,9 @@ pub async fn change(
     let brand = tx.brand();
     let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
     ledger.lock(tx.conn(), brand, &[id]).await?;
-    let Some(before) = ledger.get(id) else { return Ok(ChangeOutcome::Missing) };
+    let Some(before) = ledger.get(id) else {
+        return Ok(ChangeOutcome::Missing);
+    };
     let (version, state) = (before.version, before.state);
     if let Some(wanted) = change.if_version
         && wanted != version
@@ -68,8 +70,8 @@ pub async fn change(
         (Some(Status::Resolved), _) => Some(ActKind::Resolve),
         (Some(Status::Snoozed) | None, None) => None,
     };
-    let changes_nothing =
-        change.snooze_until == state.snoozed_until && change.status.is_none_or(|status| status == state.status);
+    let changes_nothing = change.snooze_until == state.snoozed_until
+        && change.status.is_none_or(|status| status == state.status);
     if let Some(act) = act.filter(|_| !changes_nothing) {
         ledger.act(id, act, Some(member), cause);
     }

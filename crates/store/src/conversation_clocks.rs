@@ -65,7 +65,9 @@ pub async fn list(
     conversation: ConversationId,
 ) -> Result<(Timestamp, Vec<ShownClock>), StoreError> {
     let brand = tx.brand();
-    let now: Ts = sqlx::query_scalar("select clock_timestamp()").fetch_one(tx.conn()).await?;
+    let now: Ts = sqlx::query_scalar("select clock_timestamp()")
+        .fetch_one(tx.conn())
+        .await?;
     let rows: Vec<Row> = sqlx::query_as(
         "select id, kind, cycle, state, policy_id, target_seconds, started_at, due_at, warned_at, breached_at,
                 settled_at, settled_by, started_by

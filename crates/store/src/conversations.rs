@@ -149,12 +149,15 @@ impl TryFrom<Row> for StoredConversation {
             snoozed_until: get(row.snoozed_until),
             has_failed_send: row.has_failed_send,
             origin: row.origin_kind.zip(row.origin_ref),
-            clock: row.clock_kind.zip(row.clock_due_at).map(|(kind, due_at)| ClockSummary {
-                kind,
-                due_at: due_at.get(),
-                is_warned: row.is_warned == Some(true),
-                is_breached: row.is_breached == Some(true),
-            }),
+            clock: row
+                .clock_kind
+                .zip(row.clock_due_at)
+                .map(|(kind, due_at)| ClockSummary {
+                    kind,
+                    due_at: due_at.get(),
+                    is_warned: row.is_warned == Some(true),
+                    is_breached: row.is_breached == Some(true),
+                }),
             updated_at: row.updated_at.get(),
         })
     }
@@ -180,7 +183,9 @@ fn select(tx: &BrandTx, reader: Option<MemberId>) -> QueryBuilder<Postgres> {
     );
     let reader = reader.map(|member| member.0);
     query.push_bind(reader);
-    query.push(" cross join lateral (select case when ").push_bind(reader);
+    query
+        .push(" cross join lateral (select case when ")
+        .push_bind(reader);
     query.push(
         "::uuid is not null then (
              select count(*) from (

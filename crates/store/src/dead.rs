@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::seal::Sealer;
-use crate::tx::Store;
 use crate::ts::Ts;
+use crate::tx::Store;
 
 /// A message that no worker could handle.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -37,7 +37,12 @@ fn place(queue: &str) -> String {
 /// # Errors
 /// When the database fails.
 pub async fn record(
-    store: &Store, sealer: &Sealer, queue: &str, brand: Option<BrandId>, reason: &str, body: &[u8],
+    store: &Store,
+    sealer: &Sealer,
+    queue: &str,
+    brand: Option<BrandId>,
+    reason: &str,
+    body: &[u8],
 ) -> Result<(), StoreError> {
     let queue = queue.to_owned();
     let reason: String = reason.chars().take(2000).collect();
@@ -106,17 +111,23 @@ pub async fn open(store: &Store, sealer: &Sealer, id: Uuid) -> Result<Option<Ope
         .ingest(&[], move |tx| {
             Box::pin(async move {
                 Ok::<_, StoreError>(
-                    sqlx::query_as("select queue, payload, attempts from dead_messages where id = $1")
-                        .bind(id)
-                        .fetch_optional(tx.conn())
-                        .await?,
+                    sqlx::query_as(
+                        "select queue, payload, attempts from dead_messages where id = $1",
+                    )
+                    .bind(id)
+                    .fetch_optional(tx.conn())
+                    .await?,
                 )
             })
         })
         .await?;
     row.map(|(queue, sealed, attempts)| {
         let body = sealer.open(&place(&queue), &sealed)?;
-        Ok(Opened { queue, body, attempts })
+        Ok(Opened {
+            queue,
+            body,
+            attempts,
+        })
     })
     .transpose()
 }

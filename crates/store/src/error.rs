@@ -39,13 +39,19 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         if let Some(database) = error.as_database_error() {
             if let Some(name) = database.constraint() {
-                return Self::Constraint { name: name.to_owned(), source: error };
+                return Self::Constraint {
+                    name: name.to_owned(),
+                    source: error,
+                };
             }
             return match database.code().as_deref() {
                 Some("40001" | "40P01" | "55P03") => Self::Conflict(error),
                 // Shutting down, starting up, out of connections, disk full, cancelled by a time limit.
                 Some(code)
-                    if code.starts_with("57") || code.starts_with("53") || code.starts_with("08") || code == "25P03" =>
+                    if code.starts_with("57")
+                        || code.starts_with("53")
+                        || code.starts_with("08")
+                        || code == "25P03" =>
                 {
                     Self::Unavailable(error)
                 }
@@ -72,7 +78,10 @@ impl StoreError {
     /// Whether the same work may succeed later without anybody changing it.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Conflict(_) | Self::CommitUnknown(_))
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Conflict(_) | Self::CommitUnknown(_)
+        )
     }
 }
 

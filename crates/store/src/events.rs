@@ -162,8 +162,11 @@ pub async fn read_between(
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let brand = tx.brand();
     // Underscores are no wildcards in names of types.
-    let patterns: Vec<String> =
-        filter.types.iter().map(|name| name.replace('_', "\\_").replace('*', "%")).collect();
+    let patterns: Vec<String> = filter
+        .types
+        .iter()
+        .map(|name| name.replace('_', "\\_").replace('*', "%"))
+        .collect();
     let rows: Vec<Row> = sqlx::query_as(
         "select id, type, conversation_id, seq, subject_id, actor_type, actor_id, request_id, client_ref, position,
                 occurred_at, data

@@ -5,10 +5,8 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use roost_domain::event::EventType;
 use roost_domain::ids::{BrandId, ChannelId, TeamId};
-use serde::Serialize;
 use serde_json::json;
 use sqlx::PgConnection;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -17,7 +15,7 @@ use crate::ledger::Cause;
 use crate::ts::Ts;
 
 /// A platform event that has a channel.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct InboundEvent {
     /// The brand.
     pub brand_id: Uuid,
@@ -42,23 +40,32 @@ pub type EventKey = (ChannelId, String, String);
 /// # Errors
 /// When the database fails.
 pub async fn insert_new(
-    connection: &mut PgConnection, events: &[InboundEvent],
+    connection: &mut PgConnection,
+    events: &[InboundEvent],
 ) -> Result<HashSet<EventKey>, StoreError> {
     if events.is_empty() {
         return Ok(HashSet::new());
     }
     let rows: Vec<(Uuid, String, String)> = sqlx::query_as(
         "insert into inbound_events (brand_id, channel_id, kind, platform_event_id, payload, request_id)
-         select brand_id, channel_id, kind, platform_event_id, payload, request_id
-         from jsonb_populate_recordset(null::inbound_events, $1)
+         select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
+              as t (brand_id, channel_id, kind, platform_event_id, payload, request_id)
          order by brand_id, channel_id, kind, platform_event_id
          on conflict (brand_id, channel_id, kind, platform_event_id) do nothing
          returning channel_id, kind, platform_event_id",
     )
-    .bind(Json(events))
+    .bind(events.iter().map(|event| event.brand_id).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.channel_id).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.platform_event_id.as_str()).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.payload.as_str()).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.request_id.as_str()).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|(channel, kind, id)| (ChannelId(channel), kind, id)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(channel, kind, id)| (ChannelId(channel), kind, id))
+        .collect())
 }
 
 /// What a message of a channel starts from.
@@ -75,9 +82,11 @@ pub struct ChannelInfo {
 /// # Errors
 /// When the database fails.
 pub async fn channels(
-    connection: &mut PgConnection, wanted: &[(BrandId, ChannelId)],
+    connection: &mut PgConnection,
+    wanted: &[(BrandId, ChannelId)],
 ) -> Result<HashMap<ChannelId, ChannelInfo>, StoreError> {
-    let (brands, ids): (Vec<Uuid>, Vec<Uuid>) = wanted.iter().map(|(brand, id)| (brand.0, id.0)).unzip();
+    let (brands, ids): (Vec<Uuid>, Vec<Uuid>) =
+        wanted.iter().map(|(brand, id)| (brand.0, id.0)).unzip();
     let rows: Vec<(Uuid, Option<Uuid>, Ts)> = sqlx::query_as(
         "select c.id, coalesce(c.team_id, t.id), c.connected_at
          from unnest($1::uuid[], $2::uuid[]) as wanted (brand_id, id)
@@ -90,7 +99,15 @@ pub async fn channels(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(id, team, at)| (ChannelId(id), ChannelInfo { team: team.map(TeamId), connected_at: at.get() }))
+        .map(|(id, team, at)| {
+            (
+                ChannelId(id),
+                ChannelInfo {
+                    team: team.map(TeamId),
+                    connected_at: at.get(),
+                },
+            )
+        })
         .collect())
 }
 
@@ -100,7 +117,8 @@ pub async fn channels(
 /// # Errors
 /// When the database fails.
 pub async fn known_messages(
-    connection: &mut PgConnection, wanted: &[(BrandId, ChannelId, String)],
+    connection: &mut PgConnection,
+    wanted: &[(BrandId, ChannelId, String)],
 ) -> Result<HashSet<(ChannelId, String)>, StoreError> {
     if wanted.is_empty() {
         return Ok(HashSet::new());
@@ -118,7 +136,10 @@ pub async fn known_messages(
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|(channel, id)| (ChannelId(channel), id)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(channel, id)| (ChannelId(channel), id))
+        .collect())
 }
 
 /// The platform told us that an account took its trust back: its token is dead. True if that is news.
@@ -126,7 +147,10 @@ pub async fn known_messages(
 /// # Errors
 /// When the database fails.
 pub async fn access_revoked(
-    connection: &mut PgConnection, brand: BrandId, channel: ChannelId, cause: &Cause,
+    connection: &mut PgConnection,
+    brand: BrandId,
+    channel: ChannelId,
+    cause: &Cause,
 ) -> Result<bool, StoreError> {
     let changed = sqlx::query(
         "update channels set status = 'reauth_required', status_reason = 'revoked'
@@ -140,6 +164,14 @@ pub async fn access_revoked(
         return Ok(false);
     }
     let data = json!({ "id": channel, "status": "reauth_required", "status_reason": "revoked" });
-    events::append(connection, brand, EventType::ChannelReauthRequired, channel.0, cause, data).await?;
+    events::append(
+        connection,
+        brand,
+        EventType::ChannelReauthRequired,
+        channel.0,
+        cause,
+        data,
+    )
+    .await?;
     Ok(true)
 }

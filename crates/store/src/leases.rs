@@ -11,7 +11,12 @@ use crate::tx::Store;
 ///
 /// # Errors
 /// When the database fails.
-pub async fn take(store: &Store, name: &str, holder: Uuid, seconds: i32) -> Result<Option<i64>, StoreError> {
+pub async fn take(
+    store: &Store,
+    name: &str,
+    holder: Uuid,
+    seconds: i32,
+) -> Result<Option<i64>, StoreError> {
     let name = name.to_owned();
     store
         .system(move |tx| {
@@ -36,7 +41,11 @@ pub async fn give_back(store: &Store, name: &str, holder: Uuid) -> Result<(), St
     store
         .system(move |tx| {
             Box::pin(async move {
-                sqlx::query("select lease_drop($1, $2)").bind(name).bind(holder).execute(tx.conn()).await?;
+                sqlx::query("select lease_drop($1, $2)")
+                    .bind(name)
+                    .bind(holder)
+                    .execute(tx.conn())
+                    .await?;
                 Ok(())
             })
         })
@@ -48,7 +57,10 @@ pub async fn give_back(store: &Store, name: &str, holder: Uuid) -> Result<(), St
 /// # Errors
 /// When the database fails; then none was taken or renewed.
 pub async fn take_all(
-    store: &Store, mut names: Vec<String>, holder: Uuid, seconds: i32,
+    store: &Store,
+    mut names: Vec<String>,
+    holder: Uuid,
+    seconds: i32,
 ) -> Result<Vec<(String, i64)>, StoreError> {
     // One order for all takers, so that they can't deadlock.
     names.sort();
@@ -66,7 +78,10 @@ pub async fn take_all(
             })
         })
         .await?;
-    Ok(taken.into_iter().filter_map(|(name, epoch)| Some((name, epoch?))).collect())
+    Ok(taken
+        .into_iter()
+        .filter_map(|(name, epoch)| Some((name, epoch?)))
+        .collect())
 }
 
 /// The living leases whose names begin with `prefix`, with their holders. Those named
@@ -91,13 +106,23 @@ pub async fn survey(store: &Store, prefix: &str) -> Result<Vec<(String, Uuid)>, 
 /// What one of the living should hold of `count` numbered things: they take turns, in the order of
 /// their ids. Each of them is known by a lease named `<prefix>node.<id>`; the asker counts as living.
 #[must_use]
-pub fn fair_share(living: &[(String, Uuid)], prefix: &str, holder: Uuid, count: u16) -> BTreeSet<u16> {
+pub fn fair_share(
+    living: &[(String, Uuid)],
+    prefix: &str,
+    holder: Uuid,
+    count: u16,
+) -> BTreeSet<u16> {
     let node = format!("{prefix}node.");
-    let mut nodes: BTreeSet<Uuid> =
-        living.iter().filter(|(name, _)| name.starts_with(&node)).map(|(_, holder)| *holder).collect();
+    let mut nodes: BTreeSet<Uuid> = living
+        .iter()
+        .filter(|(name, _)| name.starts_with(&node))
+        .map(|(_, holder)| *holder)
+        .collect();
     nodes.insert(holder);
     let rank = nodes.iter().position(|one| *one == holder).unwrap_or(0);
-    (0..count).filter(|number| usize::from(*number) % nodes.len() == rank).collect()
+    (0..count)
+        .filter(|number| usize::from(*number) % nodes.len() == rank)
+        .collect()
 }
 
 #[cfg(test)]
@@ -107,10 +132,15 @@ mod tests {
     #[test]
     fn the_living_share_everything_and_nothing_twice() {
         let ids: Vec<Uuid> = (1..=3).map(Uuid::from_u128).collect();
-        let living: Vec<(String, Uuid)> =
-            ids[..2].iter().map(|id| (format!("inbox.node.{id}"), *id)).collect();
+        let living: Vec<(String, Uuid)> = ids[..2]
+            .iter()
+            .map(|id| (format!("inbox.node.{id}"), *id))
+            .collect();
         // The third has not written its lease yet.
-        let shares: Vec<BTreeSet<u16>> = ids.iter().map(|id| fair_share(&living, "inbox.", *id, 16)).collect();
+        let shares: Vec<BTreeSet<u16>> = ids
+            .iter()
+            .map(|id| fair_share(&living, "inbox.", *id, 16))
+            .collect();
         assert_eq!(shares[2].len(), 5);
         let both: BTreeSet<u16> = shares[0].union(&shares[1]).copied().collect();
         assert_eq!(both, (0..16).collect());

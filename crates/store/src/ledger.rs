@@ -17,7 +17,8 @@ use jiff::Timestamp;
 use roost_domain::conversation::{Effect, Fact, Priority, State, Status};
 use roost_domain::event::EventType;
 use roost_domain::ids::{
-    BrandId, ChannelId, ClockId, ContactId, ConversationId, IdentityId, MemberId, MessageId, PolicyId, TeamId,
+    BrandId, ChannelId, ClockId, ContactId, ConversationId, IdentityId, MemberId, MessageId,
+    PolicyId, TeamId,
 };
 use roost_domain::sla::{ClockKind, Target};
 use serde_json::{Value, json};
@@ -186,7 +187,10 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn begin(connection: &mut PgConnection, brands: &[BrandId]) -> Result<Self, StoreError> {
+    pub async fn begin(
+        connection: &mut PgConnection,
+        brands: &[BrandId],
+    ) -> Result<Self, StoreError> {
         let (now, policies) = load::policies(connection, brands).await?;
         Ok(Self {
             now,
@@ -207,7 +211,10 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn lock(
-        &mut self, connection: &mut PgConnection, brand: BrandId, ids: &[ConversationId],
+        &mut self,
+        connection: &mut PgConnection,
+        brand: BrandId,
+        ids: &[ConversationId],
     ) -> Result<(), StoreError> {
         for conversation in load::lock_ids(connection, brand, ids).await? {
             self.conversations.insert(conversation.id, conversation);
@@ -221,7 +228,9 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn lock_identities(
-        &mut self, connection: &mut PgConnection, keys: &[IdentityKey],
+        &mut self,
+        connection: &mut PgConnection,
+        keys: &[IdentityKey],
     ) -> Result<(), StoreError> {
         for conversation in load::lock_identities(connection, keys).await? {
             self.conversations.insert(conversation.id, conversation);
@@ -282,15 +291,25 @@ impl Ledger {
 
     /// Adds a line to a conversation's log and gives it the next `seq`. The data are the
     /// conversation's non-personal fields unless given.
-    pub fn emit(&mut self, id: ConversationId, kind: EventType, cause: &Cause, data: Option<Value>) {
-        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+    pub fn emit(
+        &mut self,
+        id: ConversationId,
+        kind: EventType,
+        cause: &Cause,
+        data: Option<Value>,
+    ) {
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return;
+        };
         emit(&mut self.events, conversation, self.now, kind, cause, data);
     }
 
     /// Records a fact. One that is newer than all before is applied at once; a late one has the
     /// conversation folded anew by [`Ledger::refold`].
     pub fn record(&mut self, id: ConversationId, fact: Fact, cause: &Cause) {
-        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return;
+        };
         conversation.touched = true;
         conversation.new_facts.push(fact);
         if conversation.must_refold || !conversation.state.is_next(&fact) {
@@ -307,7 +326,11 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn refold(&mut self, connection: &mut PgConnection, cause: &Cause) -> Result<usize, StoreError> {
+    pub async fn refold(
+        &mut self,
+        connection: &mut PgConnection,
+        cause: &Cause,
+    ) -> Result<usize, StoreError> {
         let late: Vec<(BrandId, ConversationId)> = self
             .conversations
             .values()
@@ -328,17 +351,35 @@ impl Ledger {
         Ok(count)
     }
 
-    fn refold_one(&mut self, id: ConversationId, mut facts: Vec<Fact>, stored: Vec<StoredClock>, cause: &Cause) {
-        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+    fn refold_one(
+        &mut self,
+        id: ConversationId,
+        mut facts: Vec<Fact>,
+        stored: Vec<StoredClock>,
+        cause: &Cause,
+    ) {
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return;
+        };
         // A reply that this transaction has just settled is among the stored facts already.
-        let stored_facts: std::collections::HashSet<Uuid> = facts.iter().map(|fact| fact.order.id).collect();
-        facts.extend(conversation.new_facts.drain(..).filter(|fact| !stored_facts.contains(&fact.order.id)));
+        let stored_facts: std::collections::HashSet<Uuid> =
+            facts.iter().map(|fact| fact.order.id).collect();
+        facts.extend(
+            conversation
+                .new_facts
+                .drain(..)
+                .filter(|fact| !stored_facts.contains(&fact.order.id)),
+        );
         conversation.must_refold = false;
         let before = conversation.state;
         let folded = roost_domain::conversation::fold(&facts);
         conversation.state = folded.state;
         let effect = if folded.state.cycle > before.cycle {
-            Some(if before.cycle == 0 { Effect::Opened } else { Effect::Reopened })
+            Some(if before.cycle == 0 {
+                Effect::Opened
+            } else {
+                Effect::Reopened
+            })
         } else if folded.state.status != before.status {
             Some(Effect::Status(before.status))
         } else {
@@ -351,21 +392,31 @@ impl Ledger {
     /// Changes who has a conversation. The decision itself is kept by its maker.
     pub fn assign(&mut self, id: ConversationId, to: Option<MemberId>, cause: &Cause) {
         let now = self.now;
-        self.change(id, |conversation| {
-            if conversation.assignee == to {
+        self.change(
+            id,
+            |conversation| {
+                if to.is_some() {
+                    conversation.queued_at = None;
+                    conversation.waiting_reason = None;
+                }
+                if conversation.assignee == to {
+                    conversation.settle_queue(now);
+                    return None;
+                }
+                let changed = json!({ "assignee_id": [conversation.assignee, to] });
+                conversation.assignee = to;
+                conversation.assigned_at = to.map(|_| now);
+                // Who lost its agent while it waited goes on waiting: waiting times never restart.
                 conversation.settle_queue(now);
-                return None;
-            }
-            let changed = json!({ "assignee_id": [conversation.assignee, to] });
-            conversation.assignee = to;
-            conversation.assigned_at = to.map(|_| now);
-            conversation.queued_at = None;
-            conversation.waiting_reason = None;
-            conversation.settle_queue(now);
-            let kind =
-                if to.is_some() { EventType::ConversationAssigned } else { EventType::ConversationUnassigned };
-            Some((kind, changed))
-        }, cause);
+                let kind = if to.is_some() {
+                    EventType::ConversationAssigned
+                } else {
+                    EventType::ConversationUnassigned
+                };
+                Some((kind, changed))
+            },
+            cause,
+        );
     }
 
     /// Lets a reopened conversation stay with the assignee it had.
@@ -380,40 +431,58 @@ impl Ledger {
     /// Says why a conversation waits; told once for each reason.
     pub fn wait(&mut self, id: ConversationId, reason: &str, cause: &Cause) {
         let reason = reason.to_owned();
-        self.change(id, |conversation| {
-            if conversation.waiting_reason.as_ref() == Some(&reason) {
-                return None;
-            }
-            let changed = json!({ "waiting_reason": [conversation.waiting_reason, reason] });
-            conversation.waiting_reason = Some(reason);
-            // Waiting is no change that a stale view could overwrite.
-            conversation.version -= 1;
-            Some((EventType::ConversationWaiting, changed))
-        }, cause);
+        self.change(
+            id,
+            |conversation| {
+                if conversation.waiting_reason.as_ref() == Some(&reason) {
+                    return None;
+                }
+                let changed = json!({ "waiting_reason": [conversation.waiting_reason, reason] });
+                conversation.waiting_reason = Some(reason);
+                // Waiting is no change that a stale view could overwrite.
+                conversation.version -= 1;
+                Some((EventType::ConversationWaiting, changed))
+            },
+            cause,
+        );
     }
 
     /// Changes the priority.
     pub fn set_priority(&mut self, id: ConversationId, to: Priority, cause: &Cause) {
-        self.change(id, |conversation| {
-            let from = std::mem::replace(&mut conversation.priority, to);
-            (from != to).then(|| {
-                (EventType::ConversationPriorityChanged, json!({ "priority": [from.as_str(), to.as_str()] }))
-            })
-        }, cause);
+        self.change(
+            id,
+            |conversation| {
+                let from = std::mem::replace(&mut conversation.priority, to);
+                (from != to).then(|| {
+                    (
+                        EventType::ConversationPriorityChanged,
+                        json!({ "priority": [from.as_str(), to.as_str()] }),
+                    )
+                })
+            },
+            cause,
+        );
     }
 
     /// Moves a conversation to another team; its assignee loses it and it queues there.
     pub fn set_team(&mut self, id: ConversationId, to: TeamId, cause: &Cause) {
-        let moved = self.conversations.get(&id).is_some_and(|conversation| conversation.team != Some(to));
+        let moved = self
+            .conversations
+            .get(&id)
+            .is_some_and(|conversation| conversation.team != Some(to));
         if !moved {
             return;
         }
         self.assign(id, None, cause);
-        self.change(id, |conversation| {
-            let changed = json!({ "team_id": [conversation.team, to] });
-            conversation.team = Some(to);
-            Some((EventType::ConversationTeamChanged, changed))
-        }, cause);
+        self.change(
+            id,
+            |conversation| {
+                let changed = json!({ "team_id": [conversation.team, to] });
+                conversation.team = Some(to);
+                Some((EventType::ConversationTeamChanged, changed))
+            },
+            cause,
+        );
     }
 
     /// Marks whether a reply failed and waits for somebody to deal with it.
@@ -426,24 +495,44 @@ impl Ledger {
 
     /// Moves the customer's reading mark forward; one that came before changes nothing.
     pub fn customer_read(&mut self, id: ConversationId, up_to: i64, at: Timestamp, cause: &Cause) {
-        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return;
+        };
         if up_to > conversation.customer_read_no {
             conversation.customer_read_no = up_to;
             let data = json!({ "last_read_event_id": up_to.to_string(), "read_at": at });
-            emit(&mut self.events, conversation, self.now, EventType::MessageRead, cause, Some(data));
+            emit(
+                &mut self.events,
+                conversation,
+                self.now,
+                EventType::MessageRead,
+                cause,
+                Some(data),
+            );
         }
     }
 
     fn change(
-        &mut self, id: ConversationId, change: impl FnOnce(&mut Conversation) -> Option<(EventType, Value)>,
+        &mut self,
+        id: ConversationId,
+        change: impl FnOnce(&mut Conversation) -> Option<(EventType, Value)>,
         cause: &Cause,
     ) {
-        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return;
+        };
         conversation.touched = true;
         if let Some((kind, changed)) = change(conversation) {
             conversation.version += 1;
             let data = conversation.snapshot(Some(changed));
-            emit(&mut self.events, conversation, self.now, kind, cause, Some(data));
+            emit(
+                &mut self.events,
+                conversation,
+                self.now,
+                kind,
+                cause,
+                Some(data),
+            );
         }
     }
 
@@ -451,7 +540,9 @@ impl Ledger {
     fn tell(&mut self, id: ConversationId, before: &State, effects: &[Effect], cause: &Cause) {
         let now = self.now;
         for effect in effects {
-            let Some(conversation) = self.conversations.get_mut(&id) else { return };
+            let Some(conversation) = self.conversations.get_mut(&id) else {
+                return;
+            };
             let kind = match effect {
                 Effect::Opened => EventType::ConversationOpened,
                 Effect::Reopened => EventType::ConversationReopened,
@@ -467,8 +558,10 @@ impl Ledger {
                 conversation.queued_at = Some(now);
             }
             conversation.settle_queue(now);
-            let changed = json!({ "status": [before.status.as_str(), conversation.state.status.as_str()] });
-            let data = conversation.snapshot((kind != EventType::ConversationOpened).then_some(changed));
+            let changed =
+                json!({ "status": [before.status.as_str(), conversation.state.status.as_str()] });
+            let data =
+                conversation.snapshot((kind != EventType::ConversationOpened).then_some(changed));
             emit(&mut self.events, conversation, now, kind, cause, Some(data));
         }
     }
@@ -511,13 +604,23 @@ impl Conversation {
 }
 
 fn emit(
-    events: &mut Vec<EventRow>, conversation: &mut Conversation, now: Timestamp, kind: EventType, cause: &Cause,
+    events: &mut Vec<EventRow>,
+    conversation: &mut Conversation,
+    now: Timestamp,
+    kind: EventType,
+    cause: &Cause,
     data: Option<Value>,
 ) {
     conversation.touched = true;
     conversation.last_seq += 1;
     let data = data.unwrap_or_else(|| conversation.snapshot(None));
-    events.push(EventRow::of_conversation(conversation, now, kind, cause, data));
+    events.push(EventRow::of_conversation(
+        conversation,
+        now,
+        kind,
+        cause,
+        data,
+    ));
 }
 
 /// A message's place and what it does to lists.
@@ -531,7 +634,9 @@ impl Ledger {
         if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.touched = true;
             if message.kind != "note" {
-                let newest = conversation.last_message_at.is_none_or(|last| message.order_at >= last);
+                let newest = conversation
+                    .last_message_at
+                    .is_none_or(|last| message.order_at >= last);
                 if newest {
                     conversation.last_message_at = Some(message.order_at);
                     conversation.preview = roost_domain::preview::preview(&message.text);
@@ -540,14 +645,28 @@ impl Ledger {
             if message.kind == "inbound" {
                 conversation.version += 1;
             }
-            message.into_rows(conversation, self.now, &mut self.messages, &mut self.attachments, &mut self.outbound);
+            message.into_rows(
+                conversation,
+                self.now,
+                &mut self.messages,
+                &mut self.attachments,
+                &mut self.outbound,
+            );
         }
         message_id
     }
 
     /// Keeps an act for later folds and records it as a fact now.
-    pub fn act(&mut self, id: ConversationId, kind: ActKind, member: Option<MemberId>, cause: &Cause) {
-        let Some(conversation) = self.conversations.get(&id) else { return };
+    pub fn act(
+        &mut self,
+        id: ConversationId,
+        kind: ActKind,
+        member: Option<MemberId>,
+        cause: &Cause,
+    ) {
+        let Some(conversation) = self.conversations.get(&id) else {
+            return;
+        };
         let row = ActRow::new(conversation, self.now, kind, member);
         let fact = row.fact(self.now, kind);
         self.acts.push(row);

@@ -77,7 +77,10 @@ impl TryFrom<Row> for StoredMember {
             skills: row.skills,
             teams: row.teams.into_iter().map(TeamId).collect(),
             external_id: row.external_id,
-            presence: row.presence.as_deref().map_or(Ok(Presence::Offline), parse)?,
+            presence: row
+                .presence
+                .as_deref()
+                .map_or(Ok(Presence::Offline), parse)?,
             present_since: row.since.map(Ts::get),
             active: row.active,
         })

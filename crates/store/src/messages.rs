@@ -116,6 +116,16 @@ struct Row {
     delivery_at: Option<Ts>,
 }
 
+#[derive(sqlx::FromRow)]
+struct FileRow {
+    message_id: Uuid,
+    id: Uuid,
+    r#type: String,
+    content_type: Option<String>,
+    width: Option<i32>,
+    height: Option<i32>,
+}
+
 impl Row {
     fn into_message(self, attachments: Vec<StoredAttachment>) -> StoredMessage {
         let delivery = self.state.map(|status| StoredDelivery {
@@ -250,7 +260,7 @@ async fn with_attachments(
 ) -> Result<Vec<StoredMessage>, StoreError> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let brand = tx.brand();
-    let files: Vec<(Uuid, Uuid, String, Option<String>, Option<i32>, Option<i32>)> = sqlx::query_as(
+    let files: Vec<FileRow> = sqlx::query_as(
         "select message_id, id, type, content_type, width, height from attachments
          where brand_id = $1 and message_id = any ($2) order by message_id, ordinal",
     )
@@ -259,9 +269,15 @@ async fn with_attachments(
     .fetch_all(tx.conn())
     .await?;
     let mut by_message: HashMap<Uuid, Vec<StoredAttachment>> = HashMap::new();
-    for (message, id, kind, content_type, width, height) in files {
-        let file = StoredAttachment { id: AttachmentId(id), kind, content_type, width, height };
-        by_message.entry(message).or_default().push(file);
+    for row in files {
+        let file = StoredAttachment {
+            id: AttachmentId(row.id),
+            kind: row.r#type,
+            content_type: row.content_type,
+            width: row.width,
+            height: row.height,
+        };
+        by_message.entry(row.message_id).or_default().push(file);
     }
     Ok(rows
         .into_iter()

@@ -46,7 +46,10 @@ pub async fn migrate(owner_url: &SecretString) -> Result<(), MigrateError> {
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    let mut migrator = Migrator { migrations: MIGRATOR.migrations.clone(), ..Migrator::DEFAULT };
+    let mut migrator = Migrator {
+        migrations: MIGRATOR.migrations.clone(),
+        ..Migrator::DEFAULT
+    };
     migrator.set_locking(false);
     migrator.run(&mut connection).await?;
     connection.close().await?;

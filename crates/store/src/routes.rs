@@ -32,11 +32,21 @@ pub struct Route {
 /// # Errors
 /// When the database fails.
 pub async fn find(
-    connection: &mut PgConnection, accounts: &[Account],
+    connection: &mut PgConnection,
+    accounts: &[Account],
 ) -> Result<Vec<(Account, Route)>, StoreError> {
-    let platforms: Vec<&str> = accounts.iter().map(|account| account.platform.as_str()).collect();
-    let apps: Vec<&str> = accounts.iter().map(|account| account.app.as_str()).collect();
-    let ids: Vec<&str> = accounts.iter().map(|account| account.account_id.as_str()).collect();
+    let platforms: Vec<&str> = accounts
+        .iter()
+        .map(|account| account.platform.as_str())
+        .collect();
+    let apps: Vec<&str> = accounts
+        .iter()
+        .map(|account| account.app.as_str())
+        .collect();
+    let ids: Vec<&str> = accounts
+        .iter()
+        .map(|account| account.account_id.as_str())
+        .collect();
     let rows: Vec<(String, String, String, Uuid, Uuid)> = sqlx::query_as(
         "select r.platform, r.app, r.account_id, r.brand_id, r.channel_id
          from unnest($1::text[], $2::text[], $3::text[]) as wanted (platform, app, account_id)
@@ -50,8 +60,18 @@ pub async fn find(
     Ok(rows
         .into_iter()
         .map(|(platform, app, account_id, brand, channel)| {
-            let route = Route { brand: BrandId(brand), channel: ChannelId(channel) };
-            (Account { platform, app, account_id }, route)
+            let route = Route {
+                brand: BrandId(brand),
+                channel: ChannelId(channel),
+            };
+            (
+                Account {
+                    platform,
+                    app,
+                    account_id,
+                },
+                route,
+            )
         })
         .collect())
 }
@@ -60,17 +80,25 @@ pub async fn find(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn take(tx: &mut BrandTx, account: &Account, channel: ChannelId) -> Result<Option<Route>, StoreError> {
+pub async fn take(
+    tx: &mut BrandTx,
+    account: &Account,
+    channel: ChannelId,
+) -> Result<Option<Route>, StoreError> {
     let brand = tx.brand();
-    let before: Option<(Uuid, Uuid)> = sqlx::query_as("select brand_id, channel_id from route_take($1, $2, $3, $4, $5)")
-        .bind(&account.platform)
-        .bind(&account.app)
-        .bind(&account.account_id)
-        .bind(brand.0)
-        .bind(channel.0)
-        .fetch_optional(tx.conn())
-        .await?;
-    Ok(before.map(|(brand, channel)| Route { brand: BrandId(brand), channel: ChannelId(channel) }))
+    let before: Option<(Uuid, Uuid)> =
+        sqlx::query_as("select brand_id, channel_id from route_take($1, $2, $3, $4, $5)")
+            .bind(&account.platform)
+            .bind(&account.app)
+            .bind(&account.account_id)
+            .bind(brand.0)
+            .bind(channel.0)
+            .fetch_optional(tx.conn())
+            .await?;
+    Ok(before.map(|(brand, channel)| Route {
+        brand: BrandId(brand),
+        channel: ChannelId(channel),
+    }))
 }
 
 /// Ends a channel's claim on its account's webhooks.
@@ -79,6 +107,10 @@ pub async fn take(tx: &mut BrandTx, account: &Account, channel: ChannelId) -> Re
 /// When the database fails.
 pub async fn release(tx: &mut BrandTx, channel: ChannelId) -> Result<(), StoreError> {
     let brand = tx.brand();
-    sqlx::query("select route_release($1, $2)").bind(brand.0).bind(channel.0).execute(tx.conn()).await?;
+    sqlx::query("select route_release($1, $2)")
+        .bind(brand.0)
+        .bind(channel.0)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }

@@ -50,8 +50,14 @@ impl Sealer {
     pub fn seal(&self, place: &str, value: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut nonce = [0_u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| StoreError::Sealed)?;
-        let payload = Payload { msg: value, aad: place.as_bytes() };
-        let sealed = self.cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| StoreError::Sealed)?;
+        let payload = Payload {
+            msg: value,
+            aad: place.as_bytes(),
+        };
+        let sealed = self
+            .cipher
+            .encrypt(&Nonce::from(nonce), payload)
+            .map_err(|_| StoreError::Sealed)?;
         Ok([&[KEY_ID], nonce.as_slice(), &sealed].concat())
     }
 
@@ -61,13 +67,20 @@ impl Sealer {
     /// When the value was changed, moved, or sealed with another key.
     pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
         let (&key_id, rest) = sealed.split_first().ok_or(StoreError::Sealed)?;
-        let (nonce, text) = rest.split_at_checked(NONCE_BYTES).ok_or(StoreError::Sealed)?;
+        let (nonce, text) = rest
+            .split_at_checked(NONCE_BYTES)
+            .ok_or(StoreError::Sealed)?;
         let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| StoreError::Sealed)?;
         if key_id != KEY_ID {
             return Err(StoreError::Sealed);
         }
-        let payload = Payload { msg: text, aad: place.as_bytes() };
-        self.cipher.decrypt(&Nonce::from(nonce), payload).map_err(|_| StoreError::Sealed)
+        let payload = Payload {
+            msg: text,
+            aad: place.as_bytes(),
+        };
+        self.cipher
+            .decrypt(&Nonce::from(nonce), payload)
+            .map_err(|_| StoreError::Sealed)
     }
 }
 

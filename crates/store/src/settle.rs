@@ -38,7 +38,11 @@ pub struct Accepted {
 /// # Errors
 /// When the database fails, or another message has that platform id.
 pub async fn sent(
-    ledger: &mut Ledger, connection: &mut PgConnection, brand: BrandId, message: MessageId, accepted: &Accepted,
+    ledger: &mut Ledger,
+    connection: &mut PgConnection,
+    brand: BrandId,
+    message: MessageId,
+    accepted: &Accepted,
     cause: &Cause,
 ) -> Result<bool, StoreError> {
     #[derive(sqlx::FromRow)]
@@ -78,13 +82,29 @@ pub async fn sent(
     .await?;
     let Some(row) = row else { return Ok(false) };
     let conversation = ConversationId(row.conversation_id);
-    let cause = Cause { client_ref: row.client_ref, ..cause.clone() };
-    let kind = if row.was_marked { EventType::MessageUpdated } else { EventType::MessageSent };
-    ledger.emit(conversation, kind, &cause, Some(json!({ "message_id": message })));
+    let cause = Cause {
+        client_ref: row.client_ref,
+        ..cause.clone()
+    };
+    let kind = if row.was_marked {
+        EventType::MessageUpdated
+    } else {
+        EventType::MessageSent
+    };
+    ledger.emit(
+        conversation,
+        kind,
+        &cause,
+        Some(json!({ "message_id": message })),
+    );
     ledger.record(
         conversation,
         Fact {
-            order: Order { at: accepted.sent_at, no: accepted.event_no, id: message.0 },
+            order: Order {
+                at: accepted.sent_at,
+                no: accepted.event_no,
+                id: message.0,
+            },
             clock_at: clamp_for_clocks(accepted.sent_at, row.created_at.get().max(ledger.now)),
             stored_seq: row.stored_seq,
             kind: FactKind::Reply(Reply {
@@ -107,7 +127,9 @@ pub async fn sent(
 /// # Errors
 /// When the database fails.
 pub async fn has_failures(
-    connection: &mut PgConnection, brand: BrandId, conversation: ConversationId,
+    connection: &mut PgConnection,
+    brand: BrandId,
+    conversation: ConversationId,
 ) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar(
         "select exists (select from outbound_messages where brand_id = $1 and conversation_id = $2

@@ -88,7 +88,10 @@ pub async fn done(store: &Store, ids: &[Uuid]) -> Result<(), StoreError> {
     store
         .ingest(NO_BRAND, move |tx| {
             Box::pin(async move {
-                sqlx::query("delete from spool where id = any($1)").bind(ids).execute(tx.conn()).await?;
+                sqlx::query("delete from spool where id = any($1)")
+                    .bind(ids)
+                    .execute(tx.conn())
+                    .await?;
                 Ok(())
             })
         })
@@ -102,9 +105,11 @@ pub async fn done(store: &Store, ids: &[Uuid]) -> Result<(), StoreError> {
 pub async fn depth(store: &Store) -> Result<i64, StoreError> {
     store
         .ingest(NO_BRAND, |tx| {
-            Box::pin(
-                async move { Ok(sqlx::query_scalar("select count(*) from spool").fetch_one(tx.conn()).await?) },
-            )
+            Box::pin(async move {
+                Ok(sqlx::query_scalar("select count(*) from spool")
+                    .fetch_one(tx.conn())
+                    .await?)
+            })
         })
         .await
 }

@@ -1,7 +1,5 @@
 //! Teams and their queues.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use roost_domain::event::EventType;
 use roost_domain::ids::{ConversationId, MemberId, TeamId};
@@ -92,7 +90,14 @@ pub async fn create(
     .bind(members)
     .execute(tx.conn())
     .await?;
-    append_subject_event(tx, EventType::TeamUpdated, id.0, cause, json!({ "mode": mode })).await?;
+    append_subject_event(
+        tx,
+        EventType::TeamUpdated,
+        id.0,
+        cause,
+        json!({ "mode": mode }),
+    )
+    .await?;
     Ok(id)
 }
 
@@ -111,6 +116,15 @@ pub struct QueuedConversation {
     pub reason: Option<String>,
 }
 
+#[derive(sqlx::FromRow)]
+struct QueuedRow {
+    id: Uuid,
+    priority: String,
+    queued_at: Ts,
+    due_at: Option<Ts>,
+    waiting_reason: Option<String>,
+}
+
 /// A team's queue in the router's order, front first.
 ///
 /// # Errors
@@ -121,7 +135,7 @@ pub async fn queue(
     limit: i64,
 ) -> Result<Vec<QueuedConversation>, StoreError> {
     let brand = tx.brand();
-    let rows: Vec<(Uuid, String, Ts, Option<Ts>, Option<String>)> = sqlx::query_as(
+    let rows: Vec<QueuedRow> = sqlx::query_as(
         "select c.id, c.priority, c.queued_at, k.due_at, c.waiting_reason from conversations c
          left join lateral (
              select min(due_at) as due_at from sla_clocks
@@ -139,33 +153,12 @@ pub async fn queue(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(id, priority, queued_at, due_at, reason)| QueuedConversation {
-            id: ConversationId(id),
-            priority,
-            queued_at: queued_at.get(),
-            due_at: due_at.map(Ts::get),
-            reason,
+        .map(|row| QueuedConversation {
+            id: ConversationId(row.id),
+            priority: row.priority,
+            queued_at: row.queued_at.get(),
+            due_at: row.due_at.map(Ts::get),
+            reason: row.waiting_reason,
         })
         .collect())
-}
-
-/// The teams of members, by id.
-///
-/// # Errors
-/// When the database fails.
-pub async fn of_members(
-    tx: &mut BrandTx,
-) -> Result<BTreeMap<MemberId, Vec<TeamId>>, StoreError> {
-    let brand = tx.brand();
-    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
-        "select member_id, team_id from team_members where brand_id = $1 order by member_id, team_id",
-    )
-    .bind(brand.0)
-    .fetch_all(tx.conn())
-    .await?;
-    let mut teams: BTreeMap<MemberId, Vec<TeamId>> = BTreeMap::new();
-    for (member, team) in rows {
-        teams.entry(MemberId(member)).or_default().push(TeamId(team));
-    }
-    Ok(teams)
 }

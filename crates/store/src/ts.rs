@@ -58,7 +58,9 @@ impl Decode<'_, Postgres> for Ts {
         match value.format() {
             PgValueFormat::Binary => {
                 let micros = <i64 as Decode<'_, Postgres>>::decode(value)?;
-                let unix = micros.checked_add(POSTGRES_EPOCH_MICROS).ok_or("timestamp out of range")?;
+                let unix = micros
+                    .checked_add(POSTGRES_EPOCH_MICROS)
+                    .ok_or("timestamp out of range")?;
                 Ok(Self(Timestamp::from_microsecond(unix)?))
             }
             PgValueFormat::Text => Ok(Self(value.as_str()?.replacen(' ', "T", 1).parse()?)),

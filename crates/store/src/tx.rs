@@ -48,7 +48,10 @@ pub struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("app", &self.app.size()).field("ingest", &self.ingest.size()).finish()
+        f.debug_struct("Store")
+            .field("app", &self.app.size())
+            .field("ingest", &self.ingest.size())
+            .finish()
     }
 }
 
@@ -75,8 +78,17 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let begin = format!("begin; select set_config('roost.brand_id', '{}', true)", brand.0);
-        self.run(self.app.clone(), begin, move |tx| BrandTx { tx, brand }, work).await
+        let begin = format!(
+            "begin; select set_config('roost.brand_id', '{}', true)",
+            brand.0
+        );
+        self.run(
+            self.app.clone(),
+            begin,
+            move |tx| BrandTx { tx, brand },
+            work,
+        )
+        .await
     }
 
     /// Runs work on the rows of several brands, as the ingest role.
@@ -90,8 +102,12 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let list: Vec<String> = brands.iter().map(|brand| brand.0.to_string()).collect();
-        let begin = format!("begin; select set_config('roost.brand_ids', '{{{}}}', true)", list.join(","));
-        self.run(self.ingest.clone(), begin, |tx| IngestTx { tx }, work).await
+        let begin = format!(
+            "begin; select set_config('roost.brand_ids', '{{{}}}', true)",
+            list.join(",")
+        );
+        self.run(self.ingest.clone(), begin, |tx| IngestTx { tx }, work)
+            .await
     }
 
     /// Runs work on no brand's rows: the named functions only, as the app role.
@@ -104,7 +120,13 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.run(self.app.clone(), "begin".to_owned(), |tx| SystemTx { tx }, work).await
+        self.run(
+            self.app.clone(),
+            "begin".to_owned(),
+            |tx| SystemTx { tx },
+            work,
+        )
+        .await
     }
 
     /// Whether the database answers now.
@@ -126,7 +148,13 @@ impl Store {
         self.ingest.close().await;
     }
 
-    async fn run<Tx, T, E, F, M>(&self, pool: PgPool, begin: String, make: M, work: F) -> Result<T, E>
+    async fn run<Tx, T, E, F, M>(
+        &self,
+        pool: PgPool,
+        begin: String,
+        make: M,
+        work: F,
+    ) -> Result<T, E>
     where
         Tx: AsMut<OpenTx> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T, E> + Send + 'static,
@@ -138,7 +166,10 @@ impl Store {
             let mut tx = make(OpenTx::begin(&pool, begin).await.map_err(E::from)?);
             match work(&mut tx).await {
                 Ok(value) => {
-                    tx.as_mut().end("commit").await.map_err(|error| E::from(commit_failure(error)))?;
+                    tx.as_mut()
+                        .end("commit")
+                        .await
+                        .map_err(|error| E::from(commit_failure(error)))?;
                     Ok(value)
                 }
                 Err(error) => {
@@ -148,13 +179,18 @@ impl Store {
                 }
             }
         });
-        task.await.unwrap_or_else(|_| Err(E::from(StoreError::Died)))
+        task.await
+            .unwrap_or_else(|_| Err(E::from(StoreError::Died)))
     }
 }
 
 fn commit_failure(error: sqlx::Error) -> StoreError {
     let failure = StoreError::from(error);
-    if let StoreError::Unavailable(source) = failure { StoreError::CommitUnknown(source) } else { failure }
+    if let StoreError::Unavailable(source) = failure {
+        StoreError::CommitUnknown(source)
+    } else {
+        failure
+    }
 }
 
 fn pool(url: &SecretString, connections: u32) -> Result<PgPool, StoreError> {
@@ -180,9 +216,14 @@ pub struct OpenTx {
 
 impl OpenTx {
     async fn begin(pool: &PgPool, begin: String) -> Result<Self, StoreError> {
-        let mut tx = Self { connection: pool.acquire().await?, ended: false };
+        let mut tx = Self {
+            connection: pool.acquire().await?,
+            ended: false,
+        };
         // One round trip for both; the text holds nothing but uuids that we formatted.
-        tx.connection.execute(sqlx::raw_sql(AssertSqlSafe(begin))).await?;
+        tx.connection
+            .execute(sqlx::raw_sql(AssertSqlSafe(begin)))
+            .await?;
         Ok(tx)
     }
 

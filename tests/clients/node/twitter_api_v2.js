@@ -14,7 +14,11 @@ const tokens = {
   accessToken: stage.token,
   accessSecret: stage.tokenSecret,
 };
-const at = (client, version) => client[`v${version[0]}`].setPrefix(`${stage.url}/${version}/`);
+const at = (client, version) => {
+  const api = client[`v${version[0]}`];
+  api.setPrefix(`${stage.url}/${version}/`);
+  return api;
+};
 const user = new TwitterApi(tokens, plain);
 const v2 = at(user, '2');
 const v1 = at(user, '1.1');
@@ -37,9 +41,9 @@ prove({
     assert.ok(!Number.isNaN(Date.parse(me.data.created_at)));
   },
   'v2 sends to a participant and into a conversation': async () => {
-    const first = await v2.sendDmToParticipant(stage.customer, { text: 'first & <second> ünïcödé 🦉' });
+    const { data: first } = await v2.sendDmToParticipant(stage.customer, { text: 'first & <second> ünïcödé 🦉' });
     assert.equal(first.dm_conversation_id, [stage.customer, stage.brand].sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1)).join('-'));
-    const second = await v2.sendDmInConversation(first.dm_conversation_id, { text: 'again' });
+    const { data: second } = await v2.sendDmInConversation(first.dm_conversation_id, { text: 'again' });
     assert.ok(BigInt(second.dm_event_id) > BigInt(first.dm_event_id));
   },
   'v2 look-ups page through the conversation, newest first': async () => {

@@ -64,7 +64,8 @@ prove({
   },
   'deliveries carry signatures that the package accepts': async () => {
     const tokens = { appKey: stage.consumerKey, appSecret: stage.consumerSecret, accessToken: stage.token, accessSecret: stage.tokenSecret };
-    const v2 = new TwitterApi(tokens, { httpAgent: new http.Agent() }).v2.setPrefix(`${stage.url}/2/`);
+    const { v2 } = new TwitterApi(tokens, { httpAgent: new http.Agent() });
+    v2.setPrefix(`${stage.url}/2/`);
     const subscribed = await v2.post(`account_activity/webhooks/${webhook}/subscriptions/all`, {});
     assert.deepEqual(subscribed, { data: { subscribed: true } });
     await sim('/sim/dms', { from: stage.customer, to: stage.brand, text: 'Grüße 🦉 https://example.com/a/b' });

@@ -27,24 +27,16 @@ def a_message_is_posted():
     assert int(message.created_at) > 1_600_000_000_000
 
 
-def messages_are_listed():
-    events = api.GetDirectMessages(count=5, return_json=True)["events"]
-    assert events[0]["message_create"]["message_data"]["text"] == "strict & exact ✓"
-
-
-def a_closed_inbox_is_refused():
-    patch = stage.requests.patch(
-        f"{stage.URL}/sim/accounts/{stage.CUSTOMER}", json={"inbox": "closed"}
+def a_wrong_secret_is_refused():
+    other = twitter.Api(
+        stage.CONSUMER_KEY, stage.CONSUMER_SECRET, stage.TOKEN, "wrong", base_url=stage.URL + "/1.1"
     )
-    assert patch.ok
     try:
-        api.PostDirectMessage("x", user_id=stage.CUSTOMER)
+        other.VerifyCredentials()
     except twitter.TwitterError as error:
-        assert error.message[0]["code"] == 349, error
+        assert error.message[0]["code"] == 32, error
     else:
         raise AssertionError("the call should have failed")
 
 
-stage.prove(
-    credentials_are_verified, a_message_is_posted, messages_are_listed, a_closed_inbox_is_refused
-)
+stage.prove(credentials_are_verified, a_message_is_posted, a_wrong_secret_is_refused)

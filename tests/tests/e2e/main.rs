@@ -10,6 +10,8 @@ mod main_job;
 #[cfg(test)]
 mod mutations;
 #[cfg(test)]
+mod odd_bodies;
+#[cfg(test)]
 mod poison;
 #[cfg(test)]
 mod samples;

@@ -21,9 +21,23 @@ impl Dice {
 
     fn value(&mut self) -> Value {
         let values = [
-            json!(null), json!(true), json!(0), json!(-1), json!(1.5e300), json!(u64::MAX), json!(""), json!("0"),
-            json!("99999999999999999999"), json!("\u{0}"), json!("é🦉"), json!([]), json!({}), json!([[[]]]),
-            json!({ "": null }), json!("x".repeat(3_000)), json!({ "type": "media", "media": {} }),
+            json!(null),
+            json!(true),
+            json!(0),
+            json!(-1),
+            json!(1.5e300),
+            json!(u64::MAX),
+            json!(""),
+            json!("0"),
+            json!("99999999999999999999"),
+            json!("\u{0}"),
+            json!("é🦉"),
+            json!([]),
+            json!({}),
+            json!([[[]]]),
+            json!({ "": null }),
+            json!("x".repeat(3_000)),
+            json!({ "type": "media", "media": {} }),
         ];
         values[self.roll(values.len())].clone()
     }
@@ -45,7 +59,12 @@ fn damage(value: &mut Value, dice: &mut Dice) {
             let place = dice.roll(items.len());
             damage(&mut items[place], dice);
         }
-        value => *value = dice.value(),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => *value = dice.value(),
     }
 }
 
@@ -73,12 +92,25 @@ async fn damaged_bodies_harm_nobody() {
         }
         let shown = String::from_utf8_lossy(&bytes).into_owned();
         let status = system.webhook.post_bytes(bytes).await;
-        assert!(matches!(status, 200 | 400), "case {case}: {status} for {shown}");
+        assert!(
+            matches!(status, 200 | 400),
+            "case {case}: {status} for {shown}"
+        );
     }
     let last = dm(&brand, 900_000, "the next customer");
     assert_eq!(system.webhook.post(&last.body()).await, 200);
-    system.wait_for_count("select count(*) from messages where text = 'the next customer'", 1).await;
+    system
+        .wait_for_count(
+            "select count(*) from messages where text = 'the next customer'",
+            1,
+        )
+        .await;
     assert_eq!(system.count("select count(*) from dead_messages").await, 0);
-    assert_eq!(system.metric("roost_service_task_failures_total", &[]).await, 0.0);
+    assert_eq!(
+        system
+            .metric("roost_service_task_failures_total", &[])
+            .await,
+        0.0
+    );
     assert!(!system.log().contains("panicked"));
 }

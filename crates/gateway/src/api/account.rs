@@ -32,8 +32,18 @@ pub(crate) struct SignUp {
 
 /// Passwords that everybody tries first.
 const COMMON: [&str; 12] = [
-    "password1234", "passwordpassword", "123456789012", "1234567890123", "qwertyuiop12", "qwertyuiopas",
-    "iloveyou1234", "administrator", "letmeinletmein", "welcome12345", "111111111111", "changemenow1",
+    "password1234",
+    "passwordpassword",
+    "123456789012",
+    "1234567890123",
+    "qwertyuiop12",
+    "qwertyuiopas",
+    "iloveyou1234",
+    "administrator",
+    "letmeinletmein",
+    "welcome12345",
+    "111111111111",
+    "changemenow1",
 ];
 
 impl SignUp {
@@ -72,9 +82,15 @@ impl SignUp {
 }
 
 fn is_address(email: &str) -> bool {
-    let Some((name, domain)) = email.rsplit_once('@') else { return false };
+    let Some((name, domain)) = email.rsplit_once('@') else {
+        return false;
+    };
     let is_plain = !email.chars().any(|c| c.is_whitespace() || c.is_control());
-    is_plain && !name.is_empty() && !domain.is_empty() && !name.contains('@') && !domain.starts_with('.')
+    is_plain
+        && !name.is_empty()
+        && !domain.is_empty()
+        && !name.contains('@')
+        && !domain.starts_with('.')
 }
 
 /// Signs up: a person, their brand, its owner, a default team and an SLA policy.
@@ -94,7 +110,10 @@ pub(crate) async fn sign_up(
     origin::check(&request, &app)?;
     let (account, password) = body.0.check()?;
     limits::sign_in(&app, &request, &account.email).await?;
-    let account = NewAccount { password_hash: app.passwords.hash(password).await?, ..account };
+    let account = NewAccount {
+        password_hash: app.passwords.hash(password).await?,
+        ..account
+    };
     let brand = BrandId(Uuid::now_v7());
     let request_id = Some(crate::auth::request_id(&request));
     let new = account.clone();
@@ -105,12 +124,22 @@ pub(crate) async fn sign_up(
         })
         .await?;
     if created.is_none() {
-        return Err(Problem::at(Code::EmailTaken, "/email", "has an account already"));
+        return Err(Problem::at(
+            Code::EmailTaken,
+            "/email",
+            "has an account already",
+        ));
     }
     app.hint_relay();
-    let seat = Membership { brand, member: account.member, brand_name: account.brand_name };
+    let seat = Membership {
+        brand,
+        member: account.member,
+        brand_name: account.brand_name,
+    };
     let (opened, cookie) = open_session(&app, account.user, &seat).await?;
-    Ok(HttpResponse::Created().insert_header(("set-cookie", cookie)).json(opened))
+    Ok(HttpResponse::Created()
+        .insert_header(("set-cookie", cookie))
+        .json(opened))
 }
 
 /// The signed-in person.
@@ -148,11 +177,14 @@ impl From<Membership> for MembershipView {
 )]
 pub(crate) async fn me(app: web::Data<App>, actor: Actor<Read>) -> Result<HttpResponse, Problem> {
     let member = actor.member;
-    let (member, brand) =
-        app.store.brand(actor.brand, move |tx| Box::pin(seat(tx, member))).await?;
+    let (member, brand) = app
+        .store
+        .brand(actor.brand, move |tx| Box::pin(seat(tx, member)))
+        .await?;
     let user = actor.user;
-    let seats =
-        app.store.system(move |tx| Box::pin(async move { accounts::memberships(tx, user).await }));
+    let seats = app
+        .store
+        .system(move |tx| Box::pin(async move { accounts::memberships(tx, user).await }));
     Ok(HttpResponse::Ok().json(MeView {
         id: user.to_string(),
         member,
@@ -167,7 +199,9 @@ pub(super) async fn seat(
     member: MemberId,
 ) -> Result<(MemberView, BrandView), Problem> {
     let brand = brands::find(tx).await?.ok_or_else(Problem::not_found)?;
-    let member = members::find(tx, member).await?.ok_or_else(Problem::not_found)?;
+    let member = members::find(tx, member)
+        .await?
+        .ok_or_else(Problem::not_found)?;
     Ok((member.into(), BrandView::new(tx.brand(), brand)))
 }
 

@@ -25,12 +25,17 @@ pub(crate) async fn get(
     actor: Actor<Read>,
     id: Id<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
-    let view = app.store.brand(actor.brand, move |tx| Box::pin(show(tx, id.0))).await?;
+    let view = app
+        .store
+        .brand(actor.brand, move |tx| Box::pin(show(tx, id.0)))
+        .await?;
     Ok(HttpResponse::Ok().json(view))
 }
 
 async fn show(tx: &mut BrandTx, id: ConversationId) -> Result<AssignmentView, Problem> {
-    let found = conversations::find(tx, id, None).await?.ok_or_else(Problem::not_found)?;
+    let found = conversations::find(tx, id, None)
+        .await?
+        .ok_or_else(Problem::not_found)?;
     Ok(AssignmentView {
         conversation_id: id.to_string(),
         member_id: found.assignee.map(|id| id.to_string()),
@@ -95,15 +100,22 @@ enum To {
 impl Assign {
     fn check(self) -> Result<To, Problem> {
         let mut checks = Checks::default();
-        let member = self.member_id.and_then(|id| checks.parse::<MemberId>("/member_id", &id));
-        let team = self.team_id.and_then(|id| checks.parse::<TeamId>("/team_id", &id));
+        let member = self
+            .member_id
+            .and_then(|id| checks.parse::<MemberId>("/member_id", &id));
+        let team = self
+            .team_id
+            .and_then(|id| checks.parse::<TeamId>("/team_id", &id));
         checks.finish()?;
         match (member, team) {
             (Some(member), None) => Ok(To::Member(member)),
             (None, Some(team)) => Ok(To::Team(team)),
             (None, None) | (Some(_), Some(_)) => {
                 let detail = "give member_id or team_id".to_owned();
-                Err(Problem::invalid(vec![Fault { pointer: String::new(), detail }]))
+                Err(Problem::invalid(vec![Fault {
+                    pointer: String::new(),
+                    detail,
+                }]))
             }
         }
     }
@@ -156,7 +168,9 @@ async fn assign(
         .store
         .brand(actor.brand, move |tx| {
             Box::pin(async move {
-                let held = conversations::find(tx, id, None).await?.ok_or_else(Problem::not_found)?;
+                let held = conversations::find(tx, id, None)
+                    .await?
+                    .ok_or_else(Problem::not_found)?;
                 if !may_assign(role, me, held.assignee, to) {
                     return Err(Problem::new(Code::Forbidden));
                 }
@@ -186,9 +200,11 @@ async fn act(
         To::Team(team) => {
             return match assignments::move_to_team(tx, id, team, me, cause).await? {
                 Moved::Done => Ok(()),
-                Moved::NotFound => {
-                    Err(Problem::at(Code::UnknownReference, "/team_id", "names an unknown team"))
-                }
+                Moved::NotFound => Err(Problem::at(
+                    Code::UnknownReference,
+                    "/team_id",
+                    "names an unknown team",
+                )),
             };
         }
         To::Member(member) => Some(member),
@@ -196,15 +212,21 @@ async fn act(
     };
     match assignments::assign_by_hand(tx, id, member, me, cause).await? {
         ByHand::Assigned { .. } | ByHand::Unassigned => Ok(()),
-        ByHand::RefusedInactive => {
-            Err(Problem::at(Code::MemberCannotTake, "/member_id", "is deactivated"))
-        }
-        ByHand::RefusedRole => {
-            Err(Problem::at(Code::MemberCannotTake, "/member_id", "has a role that may not reply"))
-        }
-        ByHand::NotFound => {
-            Err(Problem::at(Code::UnknownReference, "/member_id", "names an unknown member"))
-        }
+        ByHand::RefusedInactive => Err(Problem::at(
+            Code::MemberCannotTake,
+            "/member_id",
+            "is deactivated",
+        )),
+        ByHand::RefusedRole => Err(Problem::at(
+            Code::MemberCannotTake,
+            "/member_id",
+            "has a role that may not reply",
+        )),
+        ByHand::NotFound => Err(Problem::at(
+            Code::UnknownReference,
+            "/member_id",
+            "names an unknown member",
+        )),
     }
 }
 

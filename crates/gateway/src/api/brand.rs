@@ -14,7 +14,10 @@ use crate::wire::brand::BrandView;
     responses((status = 200, body = BrandView), (status = 401, body = ProblemBody))
 )]
 pub(crate) async fn get(app: web::Data<App>, actor: Actor<Read>) -> Result<HttpResponse, Problem> {
-    let found = app.store.brand(actor.brand, |tx| Box::pin(brands::find(tx))).await?;
+    let found = app
+        .store
+        .brand(actor.brand, |tx| Box::pin(brands::find(tx)))
+        .await?;
     let brand = found.ok_or_else(Problem::not_found)?;
     Ok(HttpResponse::Ok().json(BrandView::new(actor.brand, brand)))
 }

@@ -28,9 +28,13 @@ pub(crate) async fn list(
     query.finish()?;
     let rows = app
         .store
-        .brand(actor.brand, |tx| Box::pin(async move { channels::list(tx, None).await }))
+        .brand(actor.brand, |tx| {
+            Box::pin(async move { channels::list(tx, None).await })
+        })
         .await?;
-    Ok(HttpResponse::Ok().json(Paged::whole(rows.into_iter().map(ChannelView::from).collect())))
+    Ok(HttpResponse::Ok().json(Paged::whole(
+        rows.into_iter().map(ChannelView::from).collect(),
+    )))
 }
 
 async fn find(tx: &mut BrandTx, id: ChannelId) -> Result<StoredChannel, Problem> {
@@ -47,7 +51,10 @@ pub(crate) async fn get(
     actor: Actor<Read>,
     id: Id<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
-    let channel = app.store.brand(actor.brand, move |tx| Box::pin(find(tx, id.0))).await?;
+    let channel = app
+        .store
+        .brand(actor.brand, move |tx| Box::pin(find(tx, id.0)))
+        .await?;
     Ok(HttpResponse::Ok().json(ChannelView::from(channel)))
 }
 
@@ -61,7 +68,10 @@ pub(crate) async fn health(
     actor: Actor<Read>,
     id: Id<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
-    let channel = app.store.brand(actor.brand, move |tx| Box::pin(find(tx, id.0))).await?;
+    let channel = app
+        .store
+        .brand(actor.brand, move |tx| Box::pin(find(tx, id.0)))
+        .await?;
     Ok(HttpResponse::Ok().json(ChannelHealth::from(channel)))
 }
 
@@ -95,9 +105,11 @@ pub(crate) async fn patch(
                 match channels::change(tx, id.0, &change).await {
                     Ok(true) => find(tx, id.0).await,
                     Ok(false) => Err(Problem::not_found()),
-                    Err(StoreError::Constraint { .. }) => {
-                        Err(Problem::at(Code::UnknownReference, "/team_id", "names an unknown team"))
-                    }
+                    Err(StoreError::Constraint { .. }) => Err(Problem::at(
+                        Code::UnknownReference,
+                        "/team_id",
+                        "names an unknown team",
+                    )),
                     Err(error) => Err(error.into()),
                 }
             })
@@ -150,10 +162,7 @@ async fn unsubscribe(app: &App, account_id: &str) -> Result<(), ApiError> {
 }
 
 /// The app's own token: configured, or asked for.
-pub(super) async fn bearer(
-    app: &App,
-    x: &XClient,
-) -> Result<secrecy::SecretString, ApiError> {
+pub(super) async fn bearer(app: &App, x: &XClient) -> Result<secrecy::SecretString, ApiError> {
     if app.config.x.bearer_token.expose_secret().is_empty() {
         x.app_bearer().await
     } else {

@@ -33,7 +33,10 @@ pub(super) fn webhook_url(app: &App) -> String {
 }
 
 fn seal_place(token_hash: &[u8]) -> String {
-    let hex: String = token_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = token_hash
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("connect_requests.token_secret/{hex}")
 }
 
@@ -64,22 +67,28 @@ pub(crate) async fn begin(
         browser_hash: hash(&browser),
     };
     app.store
-        .system(move |tx| {
-            Box::pin(async move { channels::begin_connect(tx, &request).await })
-        })
+        .system(move |tx| Box::pin(async move { channels::begin_connect(tx, &request).await }))
         .await?;
     let view = ConnectView {
-        authorize_url: format!("{}?oauth_token={}", app.config.x.authorize_url, escape(&token.token)),
+        authorize_url: format!(
+            "{}?oauth_token={}",
+            app.config.x.authorize_url,
+            escape(&token.token)
+        ),
     };
     let cookie = cookies::set(cookies::CONNECT, &browser, "Lax", CONNECT_SECONDS);
-    Ok(HttpResponse::Ok().insert_header(("set-cookie", cookie)).json(view))
+    Ok(HttpResponse::Ok()
+        .insert_header(("set-cookie", cookie))
+        .json(view))
 }
 
 /// Tokens of X are letters and digits; whatever else comes must not leave its place in a URL.
 fn escape(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()
@@ -108,18 +117,32 @@ pub(crate) async fn callback(
     let verifier = query.text("oauth_verifier");
     query.finish()?;
     let expired = || Problem::new(Code::ConnectExpired);
-    let token = token.filter(|token| !token.trim().is_empty()).ok_or_else(expired)?;
+    let token = token
+        .filter(|token| !token.trim().is_empty())
+        .ok_or_else(expired)?;
     let browser = cookies::find(&request, cookies::CONNECT).ok_or_else(expired)?;
     let begun = take(&app, &token, &browser).await?;
     if denied.is_some() {
         return Err(Problem::new(Code::ConnectDenied));
     }
-    let verifier = verifier.filter(|verifier| !verifier.is_empty()).ok_or_else(expired)?;
+    let verifier = verifier
+        .filter(|verifier| !verifier.is_empty())
+        .ok_or_else(expired)?;
     may_connect(&app, begun.brand, begun.member).await?;
-    let secret = app.sealer.open(&seal_place(&begun.token_hash), &begun.token_secret)?;
-    let secret = String::from_utf8(secret).map_err(|error| Problem::caused(Code::Internal, error))?;
-    let token = RequestToken { token, secret: SecretString::from(secret) };
-    let access = app.x.access_token(&token, &verifier).await.map_err(platform)?;
+    let secret = app
+        .sealer
+        .open(&seal_place(&begun.token_hash), &begun.token_secret)?;
+    let secret =
+        String::from_utf8(secret).map_err(|error| Problem::caused(Code::Internal, error))?;
+    let token = RequestToken {
+        token,
+        secret: SecretString::from(secret),
+    };
+    let access = app
+        .x
+        .access_token(&token, &verifier)
+        .await
+        .map_err(platform)?;
     listen(&app, &access).await.map_err(platform)?;
     let cause = Cause::new(Who::Member(begun.member), Some(request_id(&request)));
     let handle = access.screen_name.clone();
@@ -138,7 +161,10 @@ pub(crate) async fn callback(
 
 /// Handles of X are letters, digits and underscores; a page shows nothing else.
 fn text(handle: &str) -> String {
-    handle.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+    handle
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect()
 }
 
 async fn take(app: &App, token: &str, browser: &str) -> Result<ConnectRequest, Problem> {
@@ -146,12 +172,17 @@ async fn take(app: &App, token: &str, browser: &str) -> Result<ConnectRequest, P
     let found = app.store.system(move |tx| {
         Box::pin(async move { channels::finish_connect(tx, &token_hash, &browser_hash).await })
     });
-    found.await?.ok_or_else(|| Problem::new(Code::ConnectExpired))
+    found
+        .await?
+        .ok_or_else(|| Problem::new(Code::ConnectExpired))
 }
 
 /// Who began must still be allowed to.
 async fn may_connect(app: &App, brand: BrandId, member: MemberId) -> Result<(), Problem> {
-    let found = app.store.brand(brand, move |tx| Box::pin(members::find(tx, member))).await?;
+    let found = app
+        .store
+        .brand(brand, move |tx| Box::pin(members::find(tx, member)))
+        .await?;
     match found {
         Some(member) if member.active && member.role.allows(Permission::Administer) => Ok(()),
         Some(_) | None => Err(Problem::new(Code::Forbidden)),
@@ -163,7 +194,11 @@ async fn listen(app: &App, access: &AccessToken) -> Result<(), ApiError> {
     let x = &app.x;
     let bearer = bearer(app, x).await?;
     let url = webhook_url(app);
-    let known = x.list_webhooks(&bearer).await?.into_iter().find(|webhook| webhook.url == url);
+    let known = x
+        .list_webhooks(&bearer)
+        .await?
+        .into_iter()
+        .find(|webhook| webhook.url == url);
     let webhook = match known {
         Some(webhook) => webhook,
         None => match x.create_webhook(&bearer, &url).await {
@@ -171,7 +206,10 @@ async fn listen(app: &App, access: &AccessToken) -> Result<(), ApiError> {
             // Somebody else's connection may have made it a moment ago.
             Err(error) => {
                 let known = x.list_webhooks(&bearer).await?;
-                known.into_iter().find(|webhook| webhook.url == url).ok_or(error)?
+                known
+                    .into_iter()
+                    .find(|webhook| webhook.url == url)
+                    .ok_or(error)?
             }
         },
     };
@@ -221,7 +259,9 @@ async fn connect(
 
 async fn tell_loser(app: &App, before: Route) -> Result<(), StoreError> {
     app.store
-        .brand(before.brand, move |tx| Box::pin(channels::lose_account(tx, before.channel)))
+        .brand(before.brand, move |tx| {
+            Box::pin(channels::lose_account(tx, before.channel))
+        })
         .await?;
     app.hint_relay();
     Ok(())

@@ -68,7 +68,11 @@ pub(crate) async fn list(
         }
         None => None,
     };
-    let page = Page { sort, after, limit: limit + 1 };
+    let page = Page {
+        sort,
+        after,
+        limit: limit + 1,
+    };
     let reader = actor.member;
     let (head, rows) = app
         .store
@@ -108,8 +112,13 @@ fn read_filter(query: &Query) -> ConversationFilter {
 }
 
 fn read_sort(query: &Query) -> Sort {
-    let default = Sort { field: SortField::LastMessageAt, descending: true };
-    let Some(text) = query.text("sort") else { return default };
+    let default = Sort {
+        field: SortField::LastMessageAt,
+        descending: true,
+    };
+    let Some(text) = query.text("sort") else {
+        return default;
+    };
     let (descending, name) = match text.strip_prefix('-') {
         Some(name) => (true, name),
         None => (false, text.as_str()),
@@ -117,11 +126,14 @@ fn read_sort(query: &Query) -> Sort {
     if let Some(field) = SortField::parse(name) {
         return Sort { field, descending };
     }
-    query.fault("sort", "must be last_message_at, waiting_since, opened_at, updated_at or next_due_at");
+    query.fault(
+        "sort",
+        "must be last_message_at, waiting_since, opened_at, updated_at or next_due_at",
+    );
     default
 }
 
-/// One conversation. The ETag is its version.
+/// One conversation. The `ETag` is its version.
 #[utoipa::path(
     get, path = "/v1/conversations/{id}", tag = "conversations", params(("id" = String, Path)),
     responses((status = 200, body = ConversationView), (status = 404, body = ProblemBody))
@@ -132,8 +144,10 @@ pub(crate) async fn get(
     id: Id<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
     let reader = actor.member;
-    let found =
-        app.store.brand(actor.brand, move |tx| Box::pin(find(tx, id.0, reader))).await?;
+    let found = app
+        .store
+        .brand(actor.brand, move |tx| Box::pin(find(tx, id.0, reader)))
+        .await?;
     Ok(show(found))
 }
 
@@ -142,7 +156,9 @@ async fn find(
     id: ConversationId,
     reader: MemberId,
 ) -> Result<StoredConversation, Problem> {
-    conversations::find(tx, id, Some(reader)).await?.ok_or_else(Problem::not_found)
+    conversations::find(tx, id, Some(reader))
+        .await?
+        .ok_or_else(Problem::not_found)
 }
 
 fn show(found: StoredConversation) -> HttpResponse {
@@ -154,8 +170,12 @@ fn show(found: StoredConversation) -> HttpResponse {
 impl ConversationPatch {
     fn check(self, now: Timestamp) -> Result<ConversationChange, Problem> {
         let mut checks = Checks::default();
-        let mut status = self.status.and_then(|text| checks.parse::<Status>("/status", &text));
-        let priority = self.priority.and_then(|text| checks.parse::<Priority>("/priority", &text));
+        let mut status = self
+            .status
+            .and_then(|text| checks.parse::<Status>("/status", &text));
+        let priority = self
+            .priority
+            .and_then(|text| checks.parse::<Priority>("/priority", &text));
         let snooze_until = match self.snooze_until {
             Some(Some(text)) => read_until(&mut checks, "/snooze_until", &text, now),
             Some(None) => {
@@ -172,7 +192,12 @@ impl ConversationPatch {
             checks.fault("/snooze_until", "goes with status snoozed only");
         }
         checks.finish()?;
-        Ok(ConversationChange { status, snooze_until, priority, if_version: None })
+        Ok(ConversationChange {
+            status,
+            snooze_until,
+            priority,
+            if_version: None,
+        })
     }
 }
 
@@ -211,7 +236,10 @@ pub(crate) async fn patch(
     body: Body<ConversationPatch>,
 ) -> Result<HttpResponse, Problem> {
     let if_version = read_if_match(&request)?;
-    let change = ConversationChange { if_version, ..body.0.check(Timestamp::now())? };
+    let change = ConversationChange {
+        if_version,
+        ..body.0.check(Timestamp::now())?
+    };
     let (member, cause) = (actor.member, actor.cause());
     let outcome = app
         .store
@@ -232,21 +260,36 @@ pub(crate) async fn patch(
 
 /// The version of an `If-Match` header; none where it is missing or `*`.
 fn read_if_match(request: &HttpRequest) -> Result<Option<i64>, Problem> {
-    let Some(value) = request.headers().get(IF_MATCH) else { return Ok(None) };
+    let Some(value) = request.headers().get(IF_MATCH) else {
+        return Ok(None);
+    };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);
     }
-    let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    version.and_then(|text| text.parse().ok()).map(Some).ok_or_else(|| {
-        Problem::with(Code::InvalidRequest, "If-Match must be an ETag of this conversation")
-    })
+    let version = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    version
+        .and_then(|text| text.parse().ok())
+        .map(Some)
+        .ok_or_else(|| {
+            Problem::with(
+                Code::InvalidRequest,
+                "If-Match must be an ETag of this conversation",
+            )
+        })
 }
 
 fn conflict(version: i64, fields: &[String]) -> Problem {
     let faults = fields
         .iter()
-        .map(|field| Fault { pointer: format!("/{field}"), detail: "has changed since".to_owned() })
+        .map(|field| Fault {
+            pointer: format!("/{field}"),
+            detail: "has changed since".to_owned(),
+        })
         .collect();
-    Problem::new(Code::VersionConflict).faults(faults).extra("current_version", json!(version))
+    Problem::new(Code::VersionConflict)
+        .faults(faults)
+        .extra("current_version", json!(version))
 }

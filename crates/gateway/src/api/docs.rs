@@ -12,7 +12,9 @@ use crate::problem::Code;
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json"))
 )]
 pub(crate) async fn openapi() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(crate::openapi::openapi_json())
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(crate::openapi::openapi_json())
 }
 
 /// What each code of a problem means.
@@ -36,5 +38,7 @@ pub(crate) async fn problems() -> HttpResponse {
         .ok();
     }
     page.push_str("</dl></html>");
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page)
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .body(page)
 }

@@ -68,11 +68,16 @@ pub(crate) async fn list(
     };
     let deadline = Instant::now() + Duration::from_secs(u64::try_from(wait).unwrap_or(0));
     let mut head = app.hub.follow(brand);
-    let mut after = app.store.brand(brand, move |tx| Box::pin(resolve(tx, after))).await?;
+    let mut after = app
+        .store
+        .brand(brand, move |tx| Box::pin(resolve(tx, after)))
+        .await?;
     loop {
         let filter = filter.clone();
-        let (data, next) =
-            app.store.brand(brand, move |tx| Box::pin(page(tx, after, filter, limit))).await?;
+        let (data, next) = app
+            .store
+            .brand(brand, move |tx| Box::pin(page(tx, after, filter, limit)))
+            .await?;
         after = next;
         if !data.is_empty() || Instant::now() >= deadline {
             let next_cursor = write_cursor(brand, after);
@@ -86,15 +91,24 @@ pub(crate) async fn list(
 
 fn read_types(query: &Query) -> Vec<String> {
     let given = query.texts("types");
-    let names: Vec<String> =
-        given.iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect();
+    let names: Vec<String> = given
+        .iter()
+        .flat_map(|names| names.split(','))
+        .map(|name| name.trim().to_owned())
+        .collect();
     let is_name = |name: &String| {
         let stem = name.strip_suffix('*').unwrap_or(name);
-        name.len() <= 60 && !name.is_empty()
-            && stem.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_'))
+        name.len() <= 60
+            && !name.is_empty()
+            && stem
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_'))
     };
     if !names.iter().all(is_name) {
-        query.fault("types", "must be names such as message.received or message.*");
+        query.fault(
+            "types",
+            "must be names such as message.received or message.*",
+        );
     }
     names
 }
@@ -111,7 +125,8 @@ async fn resolve(tx: &mut BrandTx, after: After) -> Result<i64, Problem> {
         Some(at) if at < floor => {
             let oldest = events::before_oldest(tx, now).await?;
             let brand: BrandId = tx.brand();
-            Err(Problem::new(Code::CursorExpired).extra("oldest", json!(write_cursor(brand, oldest))))
+            Err(Problem::new(Code::CursorExpired)
+                .extra("oldest", json!(write_cursor(brand, oldest))))
         }
         Some(_) | None => Ok(position),
     }
@@ -132,6 +147,10 @@ async fn page(
         Some(last) if is_full => last,
         Some(_) | None => head.max(after),
     };
-    let data = render(tx, &rows).await?.into_iter().map(|event| event.view).collect();
+    let data = render(tx, &rows)
+        .await?
+        .into_iter()
+        .map(|event| event.view)
+        .collect();
     Ok((data, next))
 }

@@ -63,7 +63,10 @@ pub(crate) async fn get(
 }
 
 async fn show(app: &App, brand: BrandId, id: MemberId) -> Result<MemberView, Problem> {
-    let found = app.store.brand(brand, move |tx| Box::pin(members::find(tx, id))).await?;
+    let found = app
+        .store
+        .brand(brand, move |tx| Box::pin(members::find(tx, id)))
+        .await?;
     found.map(Into::into).ok_or_else(Problem::not_found)
 }
 
@@ -71,7 +74,9 @@ impl MemberPatch {
     fn check(self) -> Result<MemberChange, Problem> {
         let mut checks = Checks::default();
         let capacity = self.capacity.and_then(|capacity| {
-            let capacity = i32::try_from(capacity).ok().filter(|_| (0..=MAX_CAPACITY).contains(&capacity));
+            let capacity = i32::try_from(capacity)
+                .ok()
+                .filter(|_| (0..=MAX_CAPACITY).contains(&capacity));
             if capacity.is_none() {
                 checks.fault("/capacity", "must be a whole number from 0 to 10000");
             }
@@ -80,7 +85,9 @@ impl MemberPatch {
         let change = MemberChange {
             name: self.name.map(|name| checks.line("/name", &name, 1, 200)),
             capacity,
-            role: self.role.and_then(|role| checks.parse::<Role>("/role", &role)),
+            role: self
+                .role
+                .and_then(|role| checks.parse::<Role>("/role", &role)),
             active: self.active,
             teams: self.team_ids.map(|ids| {
                 let parse = |(index, id): (usize, &String)| {
@@ -137,13 +144,25 @@ pub(crate) async fn patch(
             if deactivated {
                 release(&app, actor.brand, id, None, "member deactivated", cause).await?;
             } else if !left.is_empty() {
-                release(&app, actor.brand, id, Some(left), "member left the team", cause).await?;
+                release(
+                    &app,
+                    actor.brand,
+                    id,
+                    Some(left),
+                    "member left the team",
+                    cause,
+                )
+                .await?;
             }
         }
         MemberOutcome::Missing => return Err(Problem::not_found()),
         MemberOutcome::LastOwner => return Err(Problem::new(Code::LastOwner)),
         MemberOutcome::UnknownTeam => {
-            return Err(Problem::at(Code::UnknownReference, "/team_ids", "names an unknown team"));
+            return Err(Problem::at(
+                Code::UnknownReference,
+                "/team_ids",
+                "names an unknown team",
+            ));
         }
     }
     // Capacity and teams decide who may be given work.
@@ -152,8 +171,13 @@ pub(crate) async fn patch(
 }
 
 async fn show_role(app: &App, brand: BrandId, id: MemberId) -> Result<Role, Problem> {
-    let found = app.store.brand(brand, move |tx| Box::pin(members::find(tx, id))).await?;
-    found.map(|member| member.role).ok_or_else(Problem::not_found)
+    let found = app
+        .store
+        .brand(brand, move |tx| Box::pin(members::find(tx, id)))
+        .await?;
+    found
+        .map(|member| member.role)
+        .ok_or_else(Problem::not_found)
 }
 
 /// Gives back what a member can no longer hold.
@@ -170,9 +194,9 @@ async fn release(
         let released = app
             .store
             .brand(brand, move |tx| {
-                Box::pin(async move {
-                    members::release(tx, id, teams.as_deref(), reason, &cause).await
-                })
+                Box::pin(
+                    async move { members::release(tx, id, teams.as_deref(), reason, &cause).await },
+                )
             })
             .await?;
         if released == 0 {
@@ -200,7 +224,9 @@ pub(crate) async fn put_presence(
     let mut checks = Checks::default();
     let wanted = checks.parse::<Presence>("/status", &body.0.status);
     checks.finish()?;
-    let Some(wanted) = wanted else { return Err(Problem::new(Code::InvalidRequest)) };
+    let Some(wanted) = wanted else {
+        return Err(Problem::new(Code::InvalidRequest));
+    };
     // A foreign id is missing whatever the role.
     show_role(&app, actor.brand, id).await?;
     if id != actor.member {

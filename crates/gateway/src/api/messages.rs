@@ -43,13 +43,20 @@ pub(crate) async fn list(
     let cursor = query.text("cursor");
     query.finish()?;
     let conversation = id.0;
-    let cursors =
-        Cursors::of(&["messages", &conversation.to_string(), if descending { "-" } else { "+" }]);
+    let cursors = Cursors::of(&[
+        "messages",
+        &conversation.to_string(),
+        if descending { "-" } else { "+" },
+    ]);
     let after = match cursor {
         Some(cursor) => {
             let (micros, no, id): (i64, i64, Uuid) = cursors.read(&cursor)?;
             let at = Timestamp::from_microsecond(micros);
-            Some(ThreadKey { at: at.map_err(|_| Problem::new(Code::InvalidCursor))?, no, id })
+            Some(ThreadKey {
+                at: at.map_err(|_| Problem::new(Code::InvalidCursor))?,
+                no,
+                id,
+            })
         }
         None => None,
     };
@@ -64,8 +71,9 @@ pub(crate) async fn list(
             })
         })
         .await?;
-    let (rows, next_cursor) = cursors
-        .page(rows, limit, |row| (row.order_at.as_microsecond(), row.order_no, row.id.0));
+    let (rows, next_cursor) = cursors.page(rows, limit, |row| {
+        (row.order_at.as_microsecond(), row.order_no, row.id.0)
+    });
     let data: Vec<MessageView> = rows.into_iter().map(Into::into).collect();
     Ok(HttpResponse::Ok().json(Paged { data, next_cursor }))
 }
@@ -92,7 +100,10 @@ pub(crate) async fn get(
     actor: Actor<Read>,
     id: Id<MessageId>,
 ) -> Result<HttpResponse, Problem> {
-    let found = app.store.brand(actor.brand, move |tx| Box::pin(find(tx, id.0))).await?;
+    let found = app
+        .store
+        .brand(actor.brand, move |tx| Box::pin(find(tx, id.0)))
+        .await?;
     Ok(HttpResponse::Ok().json(MessageView::from(found)))
 }
 
@@ -119,12 +130,16 @@ impl CreateMessage {
         if self.text.trim().is_empty() {
             checks.fault("/text", "must not be empty");
         }
-        let client_ref = self.client_ref.map(|name| checks.line("/client_ref", &name, 1, 200));
+        let client_ref = self
+            .client_ref
+            .map(|name| checks.line("/client_ref", &name, 1, 200));
         if !is_reply && (self.then.is_some() || self.until.is_some()) {
             checks.fault("/then", "goes with a reply only");
         }
         let then_status = self.then.as_deref().and_then(|then| {
-            let known = ["open", "pending", "resolved", "snoozed"].into_iter().find(|known| *known == then);
+            let known = ["open", "pending", "resolved", "snoozed"]
+                .into_iter()
+                .find(|known| *known == then);
             if known.is_none() {
                 checks.fault("/then", "must be open, pending, resolved or snoozed");
             }
@@ -135,22 +150,39 @@ impl CreateMessage {
             .as_deref()
             .and_then(|until| read_until(&mut checks, "/until", until, now));
         if (then_status == Some("snoozed")) != self.until.is_some() {
-            checks.fault("/until", "is needed with then snoozed, and goes with nothing else");
+            checks.fault(
+                "/until",
+                "is needed with then snoozed, and goes with nothing else",
+            );
         }
         checks.finish()?;
         let length = self.text.chars().count();
-        let most = if is_reply { MAX_REPLY_CHARACTERS } else { MAX_NOTE_CHARACTERS };
+        let most = if is_reply {
+            MAX_REPLY_CHARACTERS
+        } else {
+            MAX_NOTE_CHARACTERS
+        };
         if length > most {
             let detail = format!("has {length} characters; {most} are the most");
             return Err(Problem::at(Code::TextTooLong, "/text", detail));
         }
         let kind = if is_reply {
             let fingerprint = fingerprint(&self.text).to_vec();
-            PostKind::Reply { then_status, then_until, fingerprint }
+            PostKind::Reply {
+                then_status,
+                then_until,
+                fingerprint,
+            }
         } else {
             PostKind::Note
         };
-        Ok(NewPost { conversation, author, kind, text: self.text, client_ref })
+        Ok(NewPost {
+            conversation,
+            author,
+            kind,
+            text: self.text,
+            client_ref,
+        })
     }
 }
 
@@ -195,7 +227,11 @@ pub(crate) async fn create(
         .await?;
     app.hint_sender();
     let view = MessageView::from(message);
-    Ok(if is_new { HttpResponse::Created().json(view) } else { HttpResponse::Ok().json(view) })
+    Ok(if is_new {
+        HttpResponse::Created().json(view)
+    } else {
+        HttpResponse::Ok().json(view)
+    })
 }
 
 /// Sends a failed reply again; with `confirm`, also one whose outcome nobody could find out.

@@ -56,7 +56,11 @@ pub(crate) async fn create(
     body: Body<SignIn>,
 ) -> Result<HttpResponse, Problem> {
     origin::check(&request, &app)?;
-    let SignIn { email, password, brand_id } = body.0;
+    let SignIn {
+        email,
+        password,
+        brand_id,
+    } = body.0;
     let mut checks = Checks::default();
     let email = checks.line("/email", &email, 1, 320).to_lowercase();
     if password.is_empty() || password.len() > 1024 {
@@ -73,11 +77,17 @@ pub(crate) async fn create(
     let is_right = app.passwords.verify(password, known_hash).await?;
     let refused = || Problem::new(Code::InvalidCredentials);
     let user = UserId(found.filter(|_| is_right).ok_or_else(refused)?.user_id);
-    let seats =
-        app.store.system(move |tx| Box::pin(async move { accounts::memberships(tx, user).await }));
-    let seat = seats.await?.into_iter().find(|seat| brand.is_none_or(|brand| brand == seat.brand));
+    let seats = app
+        .store
+        .system(move |tx| Box::pin(async move { accounts::memberships(tx, user).await }));
+    let seat = seats
+        .await?
+        .into_iter()
+        .find(|seat| brand.is_none_or(|brand| brand == seat.brand));
     let (opened, cookie) = open_session(&app, user, &seat.ok_or_else(refused)?).await?;
-    Ok(HttpResponse::Created().insert_header(("set-cookie", cookie)).json(opened))
+    Ok(HttpResponse::Created()
+        .insert_header(("set-cookie", cookie))
+        .json(opened))
 }
 
 /// Opens a session; answers what the client gets and its cookie.
@@ -98,9 +108,7 @@ pub(super) async fn open_session(
     };
     let id = session.id;
     app.store
-        .system(move |tx| {
-            Box::pin(async move { accounts::open_session(tx, &session).await })
-        })
+        .system(move |tx| Box::pin(async move { accounts::open_session(tx, &session).await }))
         .await?;
     let opened = show(app, id, user, seat.brand, seat.member, now).await?;
     Ok((opened, refresh_cookie(&token)))
@@ -114,9 +122,13 @@ async fn show(
     member: roost_domain::ids::MemberId,
     now: Timestamp,
 ) -> Result<Opened, Problem> {
-    let (member, brand) = app.store.brand(brand, move |tx| Box::pin(seat(tx, member))).await?;
-    let seats =
-        app.store.system(move |tx| Box::pin(async move { accounts::memberships(tx, user).await }));
+    let (member, brand) = app
+        .store
+        .brand(brand, move |tx| Box::pin(seat(tx, member)))
+        .await?;
+    let seats = app
+        .store
+        .system(move |tx| Box::pin(async move { accounts::memberships(tx, user).await }));
     Ok(Opened {
         access_token: app.tokens.issue(session, now)?,
         token_type: "Bearer",
@@ -152,7 +164,10 @@ pub(crate) async fn refresh(
 ) -> Result<HttpResponse, Problem> {
     origin::check(&request, &app)?;
     let mut checks = Checks::default();
-    let brand = body.0.brand_id.and_then(|id| checks.parse::<BrandId>("/brand_id", &id));
+    let brand = body
+        .0
+        .brand_id
+        .and_then(|id| checks.parse::<BrandId>("/brand_id", &id));
     checks.finish()?;
     let presented = cookies::find(&request, cookies::REFRESH)
         .filter(|token| !token.trim().is_empty())
@@ -186,9 +201,18 @@ pub(crate) async fn refresh(
     let state = state
         .filter(|state| state.active)
         .ok_or_else(|| Problem::new(Code::SessionEnded))?;
-    let opened =
-        show(&app, session, state.user, state.brand, state.member, Timestamp::now()).await?;
-    Ok(HttpResponse::Ok().insert_header(("set-cookie", refresh_cookie(&next))).json(opened))
+    let opened = show(
+        &app,
+        session,
+        state.user,
+        state.brand,
+        state.member,
+        Timestamp::now(),
+    )
+    .await?;
+    Ok(HttpResponse::Ok()
+        .insert_header(("set-cookie", refresh_cookie(&next)))
+        .json(opened))
 }
 
 /// Signs out: ends the session and its streams.
@@ -204,11 +228,11 @@ pub(crate) async fn delete(
     origin::check(&request, &app)?;
     let session = actor.session;
     app.store
-        .system(move |tx| {
-            Box::pin(async move { accounts::revoke_session(tx, session).await })
-        })
+        .system(move |tx| Box::pin(async move { accounts::revoke_session(tx, session).await }))
         .await?;
     app.sessions.forget(session);
     let gone = cookies::set(cookies::REFRESH, "", "Strict", 0);
-    Ok(HttpResponse::NoContent().insert_header(("set-cookie", gone)).finish())
+    Ok(HttpResponse::NoContent()
+        .insert_header(("set-cookie", gone))
+        .finish())
 }

@@ -30,7 +30,9 @@ pub(crate) async fn read(
     let mut checks = Checks::default();
     let message = checks.parse::<MessageId>("/message_id", &body.0.message_id);
     checks.finish()?;
-    let Some(message) = message else { return Err(Problem::new(Code::InvalidRequest)) };
+    let Some(message) = message else {
+        return Err(Problem::new(Code::InvalidRequest));
+    };
     let (conversation, reader) = (id.0, actor.member);
     app.store
         .brand(actor.brand, move |tx| {
@@ -65,7 +67,9 @@ pub(crate) async fn typing(
     let conversation = id.0;
     let exists = app
         .store
-        .brand(actor.brand, move |tx| Box::pin(conversations::exists(tx, conversation)))
+        .brand(actor.brand, move |tx| {
+            Box::pin(conversations::exists(tx, conversation))
+        })
         .await?;
     if !exists {
         return Err(Problem::not_found());
@@ -75,6 +79,8 @@ pub(crate) async fn typing(
         "conversation_id": conversation,
         "actor": { "type": "member", "id": actor.member },
     });
-    app.cache.publish_ephemeral(actor.brand.0, &sign.to_string()).await;
+    app.cache
+        .publish_ephemeral(actor.brand.0, &sign.to_string())
+        .await;
     Ok(HttpResponse::NoContent().finish())
 }

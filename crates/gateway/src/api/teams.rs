@@ -24,7 +24,9 @@ pub(crate) async fn list(
     query.finish()?;
     let rows = app
         .store
-        .brand(actor.brand, |tx| Box::pin(async move { teams::list(tx, None).await }))
+        .brand(actor.brand, |tx| {
+            Box::pin(async move { teams::list(tx, None).await })
+        })
         .await?;
     Ok(HttpResponse::Ok().json(Paged::whole(rows.into_iter().map(TeamView::from).collect())))
 }
@@ -51,7 +53,13 @@ pub(crate) async fn create(
     let parse = |(index, id): (usize, &String)| {
         checks.parse::<MemberId>(&format!("/member_ids/{index}"), id)
     };
-    let members: Vec<MemberId> = body.0.member_ids.iter().enumerate().filter_map(parse).collect();
+    let members: Vec<MemberId> = body
+        .0
+        .member_ids
+        .iter()
+        .enumerate()
+        .filter_map(parse)
+        .collect();
     checks.finish()?;
     let cause = actor.cause();
     let created = app
@@ -73,7 +81,11 @@ fn refused(error: StoreError) -> Problem {
     if on_constraint(&error, "teams_name_key") {
         Problem::at(Code::NameTaken, "/name", "is in use")
     } else if matches!(error, StoreError::Constraint { .. }) {
-        Problem::at(Code::UnknownReference, "/member_ids", "names an unknown member")
+        Problem::at(
+            Code::UnknownReference,
+            "/member_ids",
+            "names an unknown member",
+        )
     } else {
         error.into()
     }
@@ -105,5 +117,7 @@ pub(crate) async fn queue(
             })
         })
         .await?;
-    Ok(HttpResponse::Ok().json(Paged::whole(rows.into_iter().map(QueuedView::from).collect())))
+    Ok(HttpResponse::Ok().json(Paged::whole(
+        rows.into_iter().map(QueuedView::from).collect(),
+    )))
 }

@@ -34,8 +34,11 @@ pub(crate) async fn list(
     let cursor = query.text("cursor");
     query.finish()?;
     let conversation = id.0;
-    let cursors =
-        Cursors::of(&["timeline", &conversation.to_string(), if descending { "-" } else { "+" }]);
+    let cursors = Cursors::of(&[
+        "timeline",
+        &conversation.to_string(),
+        if descending { "-" } else { "+" },
+    ]);
     let after: Option<i64> = cursor.map(|cursor| cursors.read(&cursor)).transpose()?;
     let (rows, next_cursor) = app
         .store
@@ -77,6 +80,9 @@ pub(crate) async fn clocks(
             })
         })
         .await?;
-    let data = clocks.into_iter().map(|clock| ClockView::new(clock, now)).collect();
+    let data = clocks
+        .into_iter()
+        .map(|clock| ClockView::new(clock, now))
+        .collect();
     Ok(HttpResponse::Ok().json(ClocksView { data }))
 }

@@ -58,18 +58,28 @@ pub(crate) struct Actor<P> {
 impl<P> Actor<P> {
     /// Why something changes: this member, in this request.
     pub(crate) fn cause(&self) -> Cause {
-        Cause::new(ledger::Actor::Member(self.member), Some(self.request_id.clone()))
+        Cause::new(
+            ledger::Actor::Member(self.member),
+            Some(self.request_id.clone()),
+        )
     }
 
     /// Refuses unless the role allows more than the handler as a whole needs.
     pub(crate) fn require(&self, permission: Permission) -> Result<(), Problem> {
-        if self.role.allows(permission) { Ok(()) } else { Err(Problem::new(Code::Forbidden)) }
+        if self.role.allows(permission) {
+            Ok(())
+        } else {
+            Err(Problem::new(Code::Forbidden))
+        }
     }
 }
 
 impl<P> fmt::Debug for Actor<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Actor").field("member", &self.member).field("role", &self.role).finish()
+        f.debug_struct("Actor")
+            .field("member", &self.member)
+            .field("role", &self.role)
+            .finish()
     }
 }
 
@@ -92,7 +102,11 @@ impl<P: Needs> FromRequest for Actor<P> {
                 .map(|(_, token)| token.trim())
                 .ok_or_else(|| Problem::new(Code::Unauthenticated))?;
             let session = app.tokens.verify(token)?;
-            let state = app.sessions.state(session).await?.filter(|state| state.active);
+            let state = app
+                .sessions
+                .state(session)
+                .await?
+                .filter(|state| state.active);
             let state = state.ok_or_else(|| Problem::new(Code::SessionEnded))?;
             let actor = Self {
                 brand: state.brand,
@@ -111,5 +125,9 @@ impl<P: Needs> FromRequest for Actor<P> {
 
 /// The id that the edge gave the request.
 pub(crate) fn request_id(request: &HttpRequest) -> String {
-    request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default()
+    request
+        .extensions()
+        .get::<RequestId>()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }

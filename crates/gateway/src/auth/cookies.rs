@@ -22,5 +22,7 @@ pub(crate) fn find(request: &HttpRequest, name: &str) -> Option<String> {
 
 /// A `Set-Cookie` value that no script can read.
 pub(crate) fn set(name: &str, value: &str, same_site: &str, max_age_seconds: i64) -> String {
-    format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite={same_site}; Max-Age={max_age_seconds}")
+    format!(
+        "{name}={value}; Path=/; Secure; HttpOnly; SameSite={same_site}; Max-Age={max_age_seconds}"
+    )
 }

@@ -30,13 +30,19 @@ pub(crate) struct Passwords {
 
 impl Passwords {
     pub(crate) fn new(hashes: IntCounter) -> Self {
-        Self { turn: Arc::new(Semaphore::new(1)), waiting: Arc::default(), hashes }
+        Self {
+            turn: Arc::new(Semaphore::new(1)),
+            waiting: Arc::default(),
+            hashes,
+        }
     }
 
     /// The hash of a new password, in PHC form.
     pub(crate) async fn hash(&self, password: String) -> Result<String, Problem> {
         self.run(move || {
-            let hash = argon2()?.hash_password(password.as_bytes()).map_err(|e| e.to_string())?;
+            let hash = argon2()?
+                .hash_password(password.as_bytes())
+                .map_err(|e| e.to_string())?;
             Ok(hash.to_string())
         })
         .await
@@ -51,11 +57,15 @@ impl Passwords {
     ) -> Result<bool, Problem> {
         self.run(move || {
             let Some(hash) = hash else {
-                argon2()?.hash_password(password.as_bytes()).map_err(|e| e.to_string())?;
+                argon2()?
+                    .hash_password(password.as_bytes())
+                    .map_err(|e| e.to_string())?;
                 return Ok(false);
             };
             let hash = PasswordHash::new(&hash).map_err(|e| e.to_string())?;
-            Ok(argon2()?.verify_password(password.as_bytes(), &hash).is_ok())
+            Ok(argon2()?
+                .verify_password(password.as_bytes(), &hash)
+                .is_ok())
         })
         .await
     }
@@ -64,9 +74,8 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, String> + Send + 'static,
     ) -> Result<T, Problem> {
-        let _place = Place::take(&self.waiting).ok_or_else(|| {
-            Problem::with(Code::Busy, "too many sign-ins at once").retry_after(2)
-        })?;
+        let _place = Place::take(&self.waiting)
+            .ok_or_else(|| Problem::with(Code::Busy, "too many sign-ins at once").retry_after(2))?;
         let turn = self.turn.clone().acquire_owned().await;
         let turn = turn.map_err(|error| Problem::caused(Code::Internal, error))?;
         self.hashes.inc();
@@ -115,12 +124,33 @@ mod tests {
     #[tokio::test]
     async fn unknown_people_cost_the_same_work_as_known_ones() {
         let passwords = passwords();
-        let hash = passwords.hash("correct horse battery".to_owned()).await.unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=65536,t=3,p=1$"), "{hash}");
-        assert!(passwords.verify("correct horse battery".to_owned(), Some(hash.clone())).await.unwrap());
-        assert!(!passwords.verify("wrong horse battery".to_owned(), Some(hash)).await.unwrap());
+        let hash = passwords
+            .hash("correct horse battery".to_owned())
+            .await
+            .unwrap();
+        assert!(
+            hash.starts_with("$argon2id$v=19$m=65536,t=3,p=1$"),
+            "{hash}"
+        );
+        assert!(
+            passwords
+                .verify("correct horse battery".to_owned(), Some(hash.clone()))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !passwords
+                .verify("wrong horse battery".to_owned(), Some(hash))
+                .await
+                .unwrap()
+        );
         let before = passwords.hashes.get();
-        assert!(!passwords.verify("correct horse battery".to_owned(), None).await.unwrap());
+        assert!(
+            !passwords
+                .verify("correct horse battery".to_owned(), None)
+                .await
+                .unwrap()
+        );
         assert_eq!(passwords.hashes.get(), before + 1);
     }
 

@@ -26,7 +26,10 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, known: Arc::default() }
+        Self {
+            store,
+            known: Arc::default(),
+        }
     }
 
     /// As whom a session acts; none once it has ended.
@@ -46,8 +49,11 @@ impl Sessions {
         let states = self.store.system(move |tx| {
             Box::pin(async move { accounts::session_states(tx, &sessions).await })
         });
-        let states: HashMap<Uuid, SessionState> =
-            states.await?.into_iter().map(|state| (state.session, state)).collect();
+        let states: HashMap<Uuid, SessionState> = states
+            .await?
+            .into_iter()
+            .map(|state| (state.session, state))
+            .collect();
         let now = Instant::now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > MAX_ENTRIES {
@@ -61,11 +67,17 @@ impl Sessions {
 
     /// Forgets what is known, after this process has changed it.
     pub(crate) fn forget(&self, session: Uuid) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&session);
     }
 
     fn fresh(&self, session: Uuid) -> Option<Option<SessionState>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&session).filter(|(at, _)| at.elapsed() < MAX_AGE).map(|(_, state)| *state)
+        known
+            .get(&session)
+            .filter(|(at, _)| at.elapsed() < MAX_AGE)
+            .map(|(_, state)| *state)
     }
 }

@@ -43,7 +43,9 @@ pub(crate) struct Tokens {
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("Tokens")
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,7 +61,10 @@ impl Tokens {
         validation.validate_nbf = true;
         validation.leeway = LEEWAY;
         Self {
-            kid: digest[..4].iter().map(|byte| format!("{byte:02x}")).collect(),
+            kid: digest[..4]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
             signing: EncodingKey::from_secret(bytes),
             checking: DecodingKey::from_secret(bytes),
             validation,
@@ -68,7 +73,10 @@ impl Tokens {
 
     /// A token for a session.
     pub(crate) fn issue(&self, session: Uuid, now: Timestamp) -> Result<String, Problem> {
-        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::HS256) };
+        let header = Header {
+            kid: Some(self.kid.clone()),
+            ..Header::new(Algorithm::HS256)
+        };
         let iat = now.as_second();
         let claims = Claims {
             iss: ISSUER.to_owned(),
@@ -77,7 +85,8 @@ impl Tokens {
             iat,
             sid: session,
         };
-        encode(&header, &claims, &self.signing).map_err(|error| Problem::caused(Code::Internal, error))
+        encode(&header, &claims, &self.signing)
+            .map_err(|error| Problem::caused(Code::Internal, error))
     }
 
     /// The session of a good token.
@@ -102,7 +111,12 @@ mod tests {
     }
 
     fn forged(header: Header, claims: &Value, secret: &str) -> String {
-        encode(&header, claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+        encode(
+            &header,
+            claims,
+            &EncodingKey::from_secret(secret.as_bytes()),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -130,19 +144,50 @@ mod tests {
             claims.as_object_mut().unwrap().remove(name);
             claims
         };
-        let header = || Header { kid: Some(tokens.kid.clone()), ..Header::new(Algorithm::HS256) };
+        let header = || Header {
+            kid: Some(tokens.kid.clone()),
+            ..Header::new(Algorithm::HS256)
+        };
         assert!(tokens.verify(&forged(header(), &good, secret)).is_ok());
         for (what, token) in [
             ("no aud", forged(header(), &without("aud"), secret)),
             ("no iss", forged(header(), &without("iss"), secret)),
             ("no exp", forged(header(), &without("exp"), secret)),
-            ("other aud", forged(header(), &with("aud", json!("other")), secret)),
-            ("other iss", forged(header(), &with("iss", json!("other")), secret)),
-            ("expired", forged(header(), &with("exp", json!(now - 60)), secret)),
-            ("not yet", forged(header(), &with("nbf", json!(now + 60)), secret)),
-            ("other key", forged(header(), &good, "another-secret-of-32-characters!!!!")),
-            ("no kid", forged(Header::new(Algorithm::HS256), &good, secret)),
-            ("other algorithm", forged(Header { alg: Algorithm::HS512, ..header() }, &good, secret)),
+            (
+                "other aud",
+                forged(header(), &with("aud", json!("other")), secret),
+            ),
+            (
+                "other iss",
+                forged(header(), &with("iss", json!("other")), secret),
+            ),
+            (
+                "expired",
+                forged(header(), &with("exp", json!(now - 60)), secret),
+            ),
+            (
+                "not yet",
+                forged(header(), &with("nbf", json!(now + 60)), secret),
+            ),
+            (
+                "other key",
+                forged(header(), &good, "another-secret-of-32-characters!!!!"),
+            ),
+            (
+                "no kid",
+                forged(Header::new(Algorithm::HS256), &good, secret),
+            ),
+            (
+                "other algorithm",
+                forged(
+                    Header {
+                        alg: Algorithm::HS512,
+                        ..header()
+                    },
+                    &good,
+                    secret,
+                ),
+            ),
             ("unsigned", "eyJhbGciOiJub25lIn0.eyJzaWQiOiIifQ.".to_owned()),
             ("nothing", String::new()),
         ] {

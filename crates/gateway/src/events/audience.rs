@@ -18,12 +18,17 @@ pub(crate) struct Audience {
 
 impl Audience {
     pub(crate) fn of(event: &StoredEvent, now: Option<&StoredConversation>) -> Self {
-        let mut audience = Self { conversation: event.conversation, ..Self::default() };
+        let mut audience = Self {
+            conversation: event.conversation,
+            ..Self::default()
+        };
         if let Some(now) = now {
             audience.members.extend(now.assignee);
             audience.teams.extend(now.team);
         }
-        audience.members.extend(ids::<MemberId>(&event.data, "assignee_id"));
+        audience
+            .members
+            .extend(ids::<MemberId>(&event.data, "assignee_id"));
         audience.teams.extend(ids::<TeamId>(&event.data, "team_id"));
         match event.kind.split('.').next() {
             Some("member") => audience.members.extend(event.subject.map(MemberId)),
@@ -37,7 +42,11 @@ impl Audience {
 /// An id in the line's facts, and the ones before and after where it changed.
 fn ids<T: FromStr>(data: &Value, field: &str) -> impl Iterator<Item = T> {
     let changed = data["changed"][field].as_array().into_iter().flatten();
-    changed.chain([&data[field]]).filter_map(|id| id.as_str()?.parse().ok()).collect::<Vec<T>>().into_iter()
+    changed
+        .chain([&data[field]])
+        .filter_map(|id| id.as_str()?.parse().ok())
+        .collect::<Vec<T>>()
+        .into_iter()
 }
 
 #[cfg(test)]

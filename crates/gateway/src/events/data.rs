@@ -6,7 +6,9 @@ use std::str::FromStr;
 use roost_domain::ids::{ChannelId, ContactId, ConversationId, MemberId, MessageId, TeamId};
 use roost_store::conversations::StoredConversation;
 use roost_store::events::StoredEvent;
-use roost_store::{BrandTx, StoreError, channels, contacts, conversations, members, messages, teams};
+use roost_store::{
+    BrandTx, StoreError, channels, contacts, conversations, members, messages, teams,
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -62,7 +64,10 @@ impl Resources {
 
     fn show(&mut self, id: impl ToString, view: impl Serialize) {
         // A view of ours has only text keys, so it always becomes a value.
-        self.shown.insert(id.to_string(), serde_json::to_value(view).unwrap_or_default());
+        self.shown.insert(
+            id.to_string(),
+            serde_json::to_value(view).unwrap_or_default(),
+        );
     }
 
     /// The conversation of an event, as it is now.
@@ -81,9 +86,16 @@ impl Resources {
             "team" => event.subject.map(|id| TeamId(id).to_string()),
             _ => None,
         };
-        let mut data = id.and_then(|id| self.shown.get(&id).cloned()).unwrap_or_else(|| json!({}));
+        let mut data = id
+            .and_then(|id| self.shown.get(&id).cloned())
+            .unwrap_or_else(|| json!({}));
         if let (Some(data), Some(facts)) = (data.as_object_mut(), event.data.as_object()) {
             as_it_was(&event.kind, data);
+            if family(event) == "member" {
+                // They move without an event of this kind; what it doesn't tell, it doesn't know.
+                data.remove("load");
+                data.remove("presence");
+            }
             for (name, fact) in facts {
                 data.insert(name.clone(), fact.clone());
             }
@@ -98,7 +110,12 @@ fn family(event: &StoredEvent) -> &str {
 }
 
 fn of<T: Ord>(events: &[StoredEvent], id: impl Fn(&StoredEvent) -> Option<T>) -> Vec<T> {
-    events.iter().filter_map(id).collect::<BTreeSet<T>>().into_iter().collect()
+    events
+        .iter()
+        .filter_map(id)
+        .collect::<BTreeSet<T>>()
+        .into_iter()
+        .collect()
 }
 
 fn subject(event: &StoredEvent, wanted: &str) -> Option<uuid::Uuid> {
@@ -117,7 +134,9 @@ fn contact_id(event: &StoredEvent) -> Option<ContactId> {
     if family(event) != "contact" {
         return None;
     }
-    fact(event, "contact_id").or_else(|| fact(event, "id")).or_else(|| event.subject.map(ContactId))
+    fact(event, "contact_id")
+        .or_else(|| fact(event, "id"))
+        .or_else(|| event.subject.map(ContactId))
 }
 
 /// A reply's row tells how far it is now; its event tells how far it was.
@@ -159,7 +178,12 @@ fn with_millis(value: &mut Value) {
                             }
                         }
                     }
-                    _ => with_millis(member),
+                    Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::String(_)
+                    | Value::Array(_)
+                    | Value::Object(_) => with_millis(member),
                 }
             }
         }
@@ -185,7 +209,10 @@ mod tests {
         with_millis(&mut value);
         assert_eq!(value["opened_at"], "2026-01-01T00:00:00.123Z");
         assert_eq!(value["text"], "2026-01-01T00:00:00.123456Z");
-        assert_eq!(value["changed"]["snoozed_until"], json!([null, "2026-01-01T00:00:00.000Z"]));
+        assert_eq!(
+            value["changed"]["snoozed_until"],
+            json!([null, "2026-01-01T00:00:00.000Z"])
+        );
     }
 
     #[test]

@@ -60,7 +60,8 @@ async fn read(mut payload: Payload) -> Result<web::BytesMut, Problem> {
     let mut bytes = web::BytesMut::new();
     let reading = async {
         while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|error| Problem::with(Code::InvalidRequest, error.to_string()))?;
+            let chunk =
+                chunk.map_err(|error| Problem::with(Code::InvalidRequest, error.to_string()))?;
             if bytes.len() + chunk.len() > MAX_BODY_BYTES {
                 return Err(Problem::new(Code::BodyTooLarge));
             }
@@ -92,11 +93,19 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(Problem::at(Code::InvalidRequest, "", "must be an object"));
     }
     if let Some(pointer) = find_nul(&value, "") {
-        return Err(Problem::at(Code::InvalidRequest, pointer, "must not contain U+0000"));
+        return Err(Problem::at(
+            Code::InvalidRequest,
+            pointer,
+            "must not contain U+0000",
+        ));
     }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let pointer = pointer(error.path());
-        Problem::at(Code::InvalidRequest, pointer, error.into_inner().to_string())
+        Problem::at(
+            Code::InvalidRequest,
+            pointer,
+            error.into_inner().to_string(),
+        )
     })
 }
 
@@ -104,12 +113,17 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 fn find_nul(value: &Value, at: &str) -> Option<String> {
     match value {
         Value::String(text) => text.contains('\0').then(|| at.to_owned()),
-        Value::Array(items) => {
-            items.iter().enumerate().find_map(|(index, item)| find_nul(item, &format!("{at}/{index}")))
-        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| find_nul(item, &format!("{at}/{index}"))),
         Value::Object(members) => members.iter().find_map(|(name, member)| {
             let here = format!("{at}/{}", escape(name));
-            if name.contains('\0') { Some(here) } else { find_nul(member, &here) }
+            if name.contains('\0') {
+                Some(here)
+            } else {
+                find_nul(member, &here)
+            }
         }),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
@@ -147,8 +161,11 @@ mod tests {
 
     fn fault(body: &str) -> (Code, String) {
         let problem = parse::<Sample>(body.as_bytes()).unwrap_err();
-        let body = serde_json::to_value(&problem.faults_for_test()).unwrap();
-        (problem.code(), body[0]["pointer"].as_str().unwrap_or("-").to_owned())
+        let body = serde_json::to_value(problem.faults_for_test()).unwrap();
+        (
+            problem.code(),
+            body[0]["pointer"].as_str().unwrap_or("-").to_owned(),
+        )
     }
 
     #[test]
@@ -168,7 +185,10 @@ mod tests {
         ] {
             assert_eq!(fault(body), (code, pointer.to_owned()), "{body}");
         }
-        assert_eq!(parse::<Sample>(br#"{"text":"x","count":3}"#).unwrap().count, Some(3));
+        assert_eq!(
+            parse::<Sample>(br#"{"text":"x","count":3}"#).unwrap().count,
+            Some(3)
+        );
         assert_eq!(parse::<Sample>(br#"{"text":"x"}"#).unwrap().text, "x");
     }
 }

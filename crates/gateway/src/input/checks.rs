@@ -14,7 +14,10 @@ pub(crate) struct Checks(Vec<Fault>);
 impl Checks {
     /// Notes a fault.
     pub(crate) fn fault(&mut self, pointer: &str, detail: impl Into<String>) {
-        self.0.push(Fault { pointer: pointer.to_owned(), detail: detail.into() });
+        self.0.push(Fault {
+            pointer: pointer.to_owned(),
+            detail: detail.into(),
+        });
     }
 
     /// A value of a closed list, or an id.
@@ -23,14 +26,19 @@ impl Checks {
         T: FromStr,
         T::Err: std::fmt::Display,
     {
-        text.parse().map_err(|error: T::Err| self.fault(pointer, error.to_string())).ok()
+        text.parse()
+            .map_err(|error: T::Err| self.fault(pointer, error.to_string()))
+            .ok()
     }
 
     /// An RFC 3339 instant.
     pub(crate) fn instant(&mut self, pointer: &str, text: &str) -> Option<Timestamp> {
         let parsed = text.parse().ok();
         if parsed.is_none() {
-            self.fault(pointer, "must be an RFC 3339 instant, such as 2026-01-31T12:00:00.000Z");
+            self.fault(
+                pointer,
+                "must be an RFC 3339 instant, such as 2026-01-31T12:00:00.000Z",
+            );
         }
         parsed
     }
@@ -50,7 +58,11 @@ impl Checks {
 
     /// Refuses if anything was found.
     pub(crate) fn finish(self) -> Result<(), Problem> {
-        if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0)) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(self.0))
+        }
     }
 }
 

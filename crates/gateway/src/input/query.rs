@@ -37,7 +37,10 @@ impl Query {
             .map_err(|error| Problem::with(Code::InvalidRequest, error.to_string()))?
             .into_inner();
         if pairs.len() > MAX_VALUES {
-            return Err(Problem::with(Code::InvalidRequest, "too many query parameters"));
+            return Err(Problem::with(
+                Code::InvalidRequest,
+                "too many query parameters",
+            ));
         }
         let mut left: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut checks = Checks::default();
@@ -47,7 +50,10 @@ impl Query {
             }
             left.entry(name).or_default().push(value);
         }
-        Ok(Self { left: RefCell::new(left), checks: RefCell::new(checks) })
+        Ok(Self {
+            left: RefCell::new(left),
+            checks: RefCell::new(checks),
+        })
     }
 
     /// All values of a parameter.
@@ -72,7 +78,10 @@ impl Query {
     {
         let values = self.texts(name);
         let mut checks = self.checks.borrow_mut();
-        values.iter().filter_map(|value| checks.parse(&pointer(name), value)).collect()
+        values
+            .iter()
+            .filter_map(|value| checks.parse(&pointer(name), value))
+            .collect()
     }
 
     /// As [`Query::all`], where `none` is a value.
@@ -110,7 +119,9 @@ impl Query {
 
     /// A whole number within bounds.
     pub(crate) fn number(&self, name: &str, min: i64, max: i64, default: i64) -> i64 {
-        let Some(value) = self.text(name) else { return default };
+        let Some(value) = self.text(name) else {
+            return default;
+        };
         match value.parse::<i64>() {
             Ok(number) if (min..=max).contains(&number) => number,
             Ok(_) | Err(_) => {

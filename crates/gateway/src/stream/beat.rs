@@ -40,17 +40,24 @@ async fn look(app: &App) {
         return;
     }
     match app.sessions.ask(sessions.clone()).await {
-        Ok(states) => app.hub.judge(|brand, member, session| match states.get(&session) {
-            // One that joined since wasn't part of the question.
-            None if sessions.binary_search(&session).is_err() => Verdict::Open,
-            None => Verdict::SessionEnded,
-            Some(state) if !state.active => Verdict::RightsLost,
-            Some(state) if state.brand != brand || state.member != member => Verdict::SessionEnded,
-            Some(_) => Verdict::Open,
-        }),
+        Ok(states) => app
+            .hub
+            .judge(|brand, member, session| match states.get(&session) {
+                // One that joined since wasn't part of the question.
+                None if sessions.binary_search(&session).is_err() => Verdict::Open,
+                None => Verdict::SessionEnded,
+                Some(state) if !state.active => Verdict::RightsLost,
+                Some(state) if state.brand != brand || state.member != member => {
+                    Verdict::SessionEnded
+                }
+                Some(_) => Verdict::Open,
+            }),
         // Nobody can be signed out either while the database is away.
         Err(error) => {
-            tracing::warn!(error = crate::problem::chain(&error), "cannot look at sessions");
+            tracing::warn!(
+                error = crate::problem::chain(&error),
+                "cannot look at sessions"
+            );
         }
     }
 }

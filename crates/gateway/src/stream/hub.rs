@@ -46,7 +46,10 @@ impl Frame {
     /// The frame of an event; none if it can't be written, which its types rule out.
     pub(super) fn of(event: &Rendered) -> Option<Self> {
         let text = serde_json::to_string(&event.view).ok()?;
-        Some(Self { position: event.position, text: Arc::from(text) })
+        Some(Self {
+            position: event.position,
+            text: Arc::from(text),
+        })
     }
 }
 
@@ -90,7 +93,12 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) fn new(store: Store, metrics: GatewayMetrics) -> Self {
-        Self { store, rooms: Arc::default(), heads: Arc::default(), metrics }
+        Self {
+            store,
+            rooms: Arc::default(),
+            heads: Arc::default(),
+            metrics,
+        }
     }
 
     fn rooms(&self) -> MutexGuard<'_, HashMap<BrandId, Room>> {
@@ -106,20 +114,38 @@ impl Hub {
         session: Uuid,
         topics: Topics,
     ) -> Result<Joined, StoreError> {
-        let head = self.store.brand(brand, |tx| Box::pin(events::head(tx))).await?;
+        let head = self
+            .store
+            .brand(brand, |tx| Box::pin(events::head(tx)))
+            .await?;
         let (frames, receiver) = mpsc::channel(QUEUE);
         let (verdict, verdicts) = watch::channel(Verdict::Open);
-        let listener = Listener { member, session, topics, frames, verdict };
+        let listener = Listener {
+            member,
+            session,
+            topics,
+            frames,
+            verdict,
+        };
         let mut rooms = self.rooms();
-        let room = rooms.entry(brand).or_insert_with(|| Room { position: head, ..Room::default() });
+        let room = rooms.entry(brand).or_insert_with(|| Room {
+            position: head,
+            ..Room::default()
+        });
         room.listeners.insert(stream, listener);
-        Ok(Joined { frames: receiver, verdict: verdicts, from: room.position })
+        Ok(Joined {
+            frames: receiver,
+            verdict: verdicts,
+            from: room.position,
+        })
     }
 
     /// Changes a stream's topics and the session that it lives by.
     pub(super) fn change(&self, brand: BrandId, stream: Uuid, session: Uuid, topics: Topics) {
-        if let Some(listener) =
-            self.rooms().get_mut(&brand).and_then(|room| room.listeners.get_mut(&stream))
+        if let Some(listener) = self
+            .rooms()
+            .get_mut(&brand)
+            .and_then(|room| room.listeners.get_mut(&stream))
         {
             listener.session = session;
             listener.topics = topics;
@@ -150,8 +176,11 @@ impl Hub {
     /// The sessions that the open streams live by.
     pub(super) fn sessions(&self) -> Vec<Uuid> {
         let rooms = self.rooms();
-        let mut sessions: Vec<Uuid> =
-            rooms.values().flat_map(|room| room.listeners.values()).map(|one| one.session).collect();
+        let mut sessions: Vec<Uuid> = rooms
+            .values()
+            .flat_map(|room| room.listeners.values())
+            .map(|one| one.session)
+            .collect();
         sessions.sort_unstable();
         sessions.dedup();
         sessions
@@ -173,7 +202,10 @@ impl Hub {
     pub(crate) fn follow(&self, brand: BrandId) -> watch::Receiver<i64> {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         heads.retain(|_, head| head.receiver_count() > 0);
-        heads.entry(brand).or_insert_with(|| watch::channel(0).0).subscribe()
+        heads
+            .entry(brand)
+            .or_insert_with(|| watch::channel(0).0)
+            .subscribe()
     }
 
     /// The broker told of a line at this position.
@@ -207,7 +239,9 @@ impl Hub {
     fn read(&self, brand: BrandId, position: Option<i64>) {
         {
             let mut rooms = self.rooms();
-            let Some(room) = rooms.get_mut(&brand) else { return };
+            let Some(room) = rooms.get_mut(&brand) else {
+                return;
+            };
             if position.is_some_and(|position| position <= room.position) {
                 return;
             }
@@ -224,7 +258,9 @@ impl Hub {
         loop {
             let more = self.read_page(brand).await;
             let mut rooms = self.rooms();
-            let Some(room) = rooms.get_mut(&brand) else { return };
+            let Some(room) = rooms.get_mut(&brand) else {
+                return;
+            };
             match more {
                 Ok(true) => {}
                 Ok(false) if std::mem::take(&mut room.again) => {}
@@ -253,8 +289,8 @@ impl Hub {
             .brand(brand, move |tx| {
                 Box::pin(async move {
                     let head = events::head(tx).await?;
-                    let page =
-                        events::read_between(tx, after, head, &EventFilter::default(), PAGE).await?;
+                    let page = events::read_between(tx, after, head, &EventFilter::default(), PAGE)
+                        .await?;
                     let last = page.last().and_then(|event| event.position);
                     Ok::<_, StoreError>((render(tx, &page).await?, last))
                 })
@@ -274,7 +310,9 @@ impl Hub {
             .filter_map(|event| Some((Frame::of(event)?, &event.audience)))
             .collect();
         let mut rooms = self.rooms();
-        let Some(room) = rooms.get_mut(&brand) else { return };
+        let Some(room) = rooms.get_mut(&brand) else {
+            return;
+        };
         // A room that was left and entered again meanwhile stands at a later head.
         if room.position >= last {
             return;
@@ -314,7 +352,9 @@ impl Hub {
         }
         let found = self
             .store
-            .brand(brand, move |tx| Box::pin(conversations::find(tx, conversation, None)))
+            .brand(brand, move |tx| {
+                Box::pin(conversations::find(tx, conversation, None))
+            })
             .await;
         let Ok(Some(found)) = found else { return };
         let audience = Audience {
@@ -322,14 +362,71 @@ impl Hub {
             members: found.assignee.into_iter().collect(),
             teams: found.team.into_iter().collect(),
         };
-        let frame = Frame { position: None, text };
+        let frame = Frame {
+            position: None,
+            text,
+        };
         let rooms = self.rooms();
-        let Some(room) = rooms.get(&brand) else { return };
+        let Some(room) = rooms.get(&brand) else {
+            return;
+        };
         for listener in room.listeners.values() {
             if listener.topics.want(listener.member, &audience) {
                 // A client that is behind can do without.
                 listener.frames.try_send(frame.clone()).ok();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roost_store::StoreConfig;
+    use secrecy::SecretString;
+
+    fn hub() -> Hub {
+        let nowhere = SecretString::from("postgres://nobody@127.0.0.1:1/none");
+        let config = StoreConfig {
+            app_url: nowhere.clone(),
+            ingest_url: nowhere,
+            app_connections: 1,
+            ingest_connections: 1,
+        };
+        let metrics = GatewayMetrics::new(&roost_service::Metrics::new());
+        Hub::new(Store::new(&config).unwrap(), metrics)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_cut_at_the_queues_end() {
+        let hub = hub();
+        let (frames, mut queue) = mpsc::channel(QUEUE);
+        let (verdict, verdicts) = watch::channel(Verdict::Open);
+        let (member, session) = (MemberId(Uuid::now_v7()), Uuid::now_v7());
+        let topics = Topics {
+            all: true,
+            ..Topics::default()
+        };
+        let listener = Listener {
+            member,
+            session,
+            topics,
+            frames,
+            verdict,
+        };
+        let frame = Frame {
+            position: Some(1),
+            text: Arc::from("{}"),
+        };
+        for _ in 0..QUEUE {
+            hub.push(&listener, &Audience::default(), &frame);
+        }
+        assert_eq!(*verdicts.borrow(), Verdict::Open);
+        hub.push(&listener, &Audience::default(), &frame);
+        assert_eq!(*verdicts.borrow(), Verdict::TooSlow);
+        // Room that comes too late fills no gap.
+        queue.recv().await.unwrap();
+        hub.push(&listener, &Audience::default(), &frame);
+        assert_eq!(queue.len(), QUEUE - 1);
     }
 }

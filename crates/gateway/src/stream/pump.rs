@@ -19,7 +19,9 @@ const POLL: Duration = Duration::from_secs(5);
 
 /// Follows the broker until shutdown.
 pub(crate) async fn pump_events(app: Arc<App>, shutdown: Shutdown) -> anyhow::Result<()> {
-    let mut subscription = app.bus.subscribe(SubscriptionSpec::Events { prefetch: PREFETCH });
+    let mut subscription = app
+        .bus
+        .subscribe(SubscriptionSpec::Events { prefetch: PREFETCH });
     let mut epochs = subscription.epochs();
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -58,9 +60,15 @@ pub(crate) async fn pump_ephemeral(app: Arc<App>, shutdown: Shutdown) -> anyhow:
             () = shutdown.triggered() => return Ok(()),
             sign = signs.next() => sign,
         };
-        let Ephemeral::Message { brand, json } = sign else { continue };
-        let Some(conversation) = conversation_of(&json) else { continue };
-        app.hub.whisper(BrandId(brand), conversation, Arc::from(json)).await;
+        let Ephemeral::Message { brand, json } = sign else {
+            continue;
+        };
+        let Some(conversation) = conversation_of(&json) else {
+            continue;
+        };
+        app.hub
+            .whisper(BrandId(brand), conversation, Arc::from(json))
+            .await;
     }
 }
 

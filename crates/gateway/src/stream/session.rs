@@ -51,7 +51,12 @@ pub(crate) async fn open(
         .max_frame_size(MAX_FRAME_BYTES)
         .aggregate_continuations()
         .max_continuation_size(MAX_FRAME_BYTES);
-    let stream = Stream { app: app.into_inner(), socket, incoming, id: Uuid::now_v7() };
+    let stream = Stream {
+        app: app.into_inner(),
+        socket,
+        incoming,
+        id: Uuid::now_v7(),
+    };
     actix_web::rt::spawn(stream.run());
     Ok(response)
 }
@@ -123,7 +128,11 @@ impl Stream {
             Ok(auth) => self.serve(auth).await,
             Err(end) => end,
         };
-        self.app.metrics.closed.with_label_values(&[end.reason()]).inc();
+        self.app
+            .metrics
+            .closed
+            .with_label_values(&[end.reason()])
+            .inc();
         self.close(end).await;
     }
 
@@ -140,7 +149,11 @@ impl Stream {
     }
 
     async fn authenticate(&self, auth: &Auth) -> Result<SessionState, End> {
-        let session = self.app.tokens.verify(&auth.token).map_err(|_| End::unauthenticated())?;
+        let session = self
+            .app
+            .tokens
+            .verify(&auth.token)
+            .map_err(|_| End::unauthenticated())?;
         match self.app.sessions.state(session).await {
             Ok(Some(state)) if state.active => Ok(state),
             Ok(_) => Err(End::unauthenticated()),
@@ -154,7 +167,10 @@ impl Stream {
             Ok(state) => state,
             Err(end) => return end,
         };
-        let member = Member { brand: state.brand, id: state.member };
+        let member = Member {
+            brand: state.brand,
+            id: state.member,
+        };
         let (topics, after) = match self.read_wishes(&auth, member).await {
             Ok(wishes) => wishes,
             Err(end) => return end,
@@ -163,7 +179,11 @@ impl Stream {
             return end;
         }
         self.app.metrics.streams.inc();
-        let end = self.live(member, state.session, topics, after).await.err().unwrap_or(End::Gone);
+        let end = self
+            .live(member, state.session, topics, after)
+            .await
+            .err()
+            .unwrap_or(End::Gone);
         self.app.metrics.streams.dec();
         self.app.hub.leave(member.brand, self.id);
         self.disappear(member).await;
@@ -176,8 +196,13 @@ impl Stream {
         member: Member,
     ) -> Result<(Topics, Option<i64>), End> {
         let wishes = Topics::parse(&auth.topics).and_then(|topics| {
-            let after = auth.after.as_deref().map(|cursor| read_cursor(member.brand, cursor));
-            let after = after.transpose().map_err(|problem| problem.code().as_str().to_owned())?;
+            let after = auth
+                .after
+                .as_deref()
+                .map(|cursor| read_cursor(member.brand, cursor));
+            let after = after
+                .transpose()
+                .map_err(|problem| problem.code().as_str().to_owned())?;
             Ok((topics, after))
         });
         match wishes {
@@ -212,11 +237,16 @@ impl Stream {
         let closed = self
             .app
             .store
-            .brand(member.brand, move |tx| Box::pin(presence::close_stream(tx, member.id, id)))
+            .brand(member.brand, move |tx| {
+                Box::pin(presence::close_stream(tx, member.id, id))
+            })
             .await;
         if let Err(error) = closed {
             // The row goes with this gateway's next burial; until then the member looks present.
-            tracing::warn!(error = crate::problem::chain(&error), "cannot close a stream's row");
+            tracing::warn!(
+                error = crate::problem::chain(&error),
+                "cannot close a stream's row"
+            );
         }
     }
 
@@ -228,12 +258,15 @@ impl Stream {
         after: Option<i64>,
     ) -> Result<(), End> {
         let hub = self.app.hub.clone();
-        let mut joined =
-            hub.join(member.brand, self.id, member.id, session, topics.clone()).await?;
+        let mut joined = hub
+            .join(member.brand, self.id, member.id, session, topics.clone())
+            .await?;
         let from = after.unwrap_or(joined.from);
-        self.send(&ready(member.id, Some(write_cursor(member.brand, from)))).await?;
+        self.send(&ready(member.id, Some(write_cursor(member.brand, from))))
+            .await?;
         if joined.from - from > MAX_MISSED {
-            self.send(&resync(&write_cursor(member.brand, joined.from))).await?;
+            self.send(&resync(&write_cursor(member.brand, joined.from)))
+                .await?;
         } else {
             self.send_missed(member, &topics, from, joined.from).await?;
         }
@@ -259,8 +292,13 @@ impl Stream {
                     })
                 })
                 .await?;
-            let Some(last) = page.last().and_then(|event| event.position) else { break };
-            for event in page.iter().filter(|event| topics.want(member.id, &event.audience)) {
+            let Some(last) = page.last().and_then(|event| event.position) else {
+                break;
+            };
+            for event in page
+                .iter()
+                .filter(|event| topics.want(member.id, &event.audience))
+            {
                 if let Some(frame) = Frame::of(event) {
                     self.send(&frame.text).await?;
                 }
@@ -271,12 +309,7 @@ impl Stream {
     }
 
     /// Live events out, the client's frames in. Ends by an error only.
-    async fn pass_on(
-        &mut self,
-        member: Member,
-        seen: i64,
-        joined: &mut Joined,
-    ) -> Result<(), End> {
+    async fn pass_on(&mut self, member: Member, seen: i64, joined: &mut Joined) -> Result<(), End> {
         let mut ping = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         let mut heard_at = Instant::now();
         loop {
@@ -350,7 +383,9 @@ impl Stream {
             return Err(End::Close(CloseCode::Other(4403), "another_member"));
         }
         let (topics, _) = self.read_wishes(auth, member).await?;
-        self.app.hub.change(member.brand, self.id, state.session, topics);
+        self.app
+            .hub
+            .change(member.brand, self.id, state.session, topics);
         self.send(&ready(member.id, None)).await
     }
 
@@ -369,11 +404,18 @@ impl Stream {
             End::Close(code, reason) => (code, reason),
             End::TooSlow => {
                 let resync = frames::resync_all();
-                timeout(Duration::from_secs(2), self.socket.text(resync)).await.ok();
+                timeout(Duration::from_secs(2), self.socket.text(resync))
+                    .await
+                    .ok();
                 (CloseCode::Other(4408), "too_slow")
             }
         };
-        let reason = CloseReason { code, description: Some(reason.to_owned()) };
-        timeout(Duration::from_secs(2), self.socket.close(Some(reason))).await.ok();
+        let reason = CloseReason {
+            code,
+            description: Some(reason.to_owned()),
+        };
+        timeout(Duration::from_secs(2), self.socket.close(Some(reason)))
+            .await
+            .ok();
     }
 }

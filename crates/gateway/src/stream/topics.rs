@@ -24,7 +24,12 @@ impl Topics {
         }
         let mut topics = Self::default();
         for name in names {
-            let bad = || format!("`{}` is no topic", name.chars().take(80).collect::<String>());
+            let bad = || {
+                format!(
+                    "`{}` is no topic",
+                    name.chars().take(80).collect::<String>()
+                )
+            };
             match name.split_once(':') {
                 None if name == "all" => topics.all = true,
                 None if name == "mine" => topics.mine = true,
@@ -43,7 +48,9 @@ impl Topics {
         self.all
             || (self.mine && audience.members.contains(&member))
             || audience.teams.iter().any(|team| self.teams.contains(team))
-            || audience.conversation.is_some_and(|id| self.conversations.contains(&id))
+            || audience
+                .conversation
+                .is_some_and(|id| self.conversations.contains(&id))
     }
 }
 
@@ -57,8 +64,11 @@ mod tests {
         let (me, other) = (MemberId(Uuid::now_v7()), MemberId(Uuid::now_v7()));
         let (team, conversation) = (TeamId(Uuid::now_v7()), ConversationId(Uuid::now_v7()));
         let topics = |names: &[String]| Topics::parse(names).unwrap();
-        let audience =
-            Audience { conversation: Some(conversation), members: vec![me], teams: vec![team] };
+        let audience = Audience {
+            conversation: Some(conversation),
+            members: vec![me],
+            teams: vec![team],
+        };
         assert!(topics(&["all".to_owned()]).want(other, &Audience::default()));
         assert!(topics(&["mine".to_owned()]).want(me, &audience));
         assert!(!topics(&["mine".to_owned()]).want(other, &audience));
@@ -69,8 +79,19 @@ mod tests {
 
     #[test]
     fn what_is_no_topic_is_named() {
-        for bad in ["everything", "team:", "team:mem_01h455vb4pex5vsknk084sn02q", "conversation:x", ":"] {
-            assert!(Topics::parse(&[bad.to_owned()]).unwrap_err().contains("is no topic"), "{bad}");
+        for bad in [
+            "everything",
+            "team:",
+            "team:mem_01h455vb4pex5vsknk084sn02q",
+            "conversation:x",
+            ":",
+        ] {
+            assert!(
+                Topics::parse(&[bad.to_owned()])
+                    .unwrap_err()
+                    .contains("is no topic"),
+                "{bad}"
+            );
         }
     }
 }

@@ -62,7 +62,9 @@ impl From<StoredChannel> for ChannelHealth {
             status: channel.status,
             status_reason: channel.status_reason,
             connected_at: channel.connected_at.into(),
-            last_events: LastEvents { dm: channel.last_inbound_at.map(At) },
+            last_events: LastEvents {
+                dm: channel.last_inbound_at.map(At),
+            },
             last_send_at: channel.last_send_at.map(At),
         }
     }

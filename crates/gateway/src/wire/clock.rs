@@ -86,7 +86,13 @@ impl ClockView {
 
 fn story(clock: &ShownClock) -> Vec<StoryLine> {
     let message = |id| Some(MessageId(id).to_string());
-    let line = |at: Option<Timestamp>, what, r#ref| at.map(|at| StoryLine { at: At(at), what, r#ref });
+    let line = |at: Option<Timestamp>, what, r#ref| {
+        at.map(|at| StoryLine {
+            at: At(at),
+            what,
+            r#ref,
+        })
+    };
     let (what, by) = match clock.settled_by {
         Some(by) => ("answered", message(by)),
         None => ("cancelled", None),

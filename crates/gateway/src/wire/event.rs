@@ -114,7 +114,10 @@ mod tests {
         let (a, b) = (BrandId(Uuid::now_v7()), BrandId(Uuid::new_v4()));
         let cursor = write_cursor(a, 77);
         assert_eq!(read_cursor(a, &cursor).unwrap(), 77);
-        assert_eq!(read_cursor(b, &cursor).unwrap_err().code(), Code::CursorMismatch);
+        assert_eq!(
+            read_cursor(b, &cursor).unwrap_err().code(),
+            Code::CursorMismatch
+        );
         for bad in ["", "oldes", "AQ", &cursor[2..]] {
             assert_eq!(read_cursor(a, bad).unwrap_err().code(), Code::InvalidCursor);
         }

@@ -21,7 +21,10 @@ pub(crate) struct Paged<T> {
 impl<T> Paged<T> {
     /// All there is.
     pub(crate) fn whole(data: Vec<T>) -> Self {
-        Self { data, next_cursor: None }
+        Self {
+            data,
+            next_cursor: None,
+        }
     }
 }
 
@@ -48,18 +51,26 @@ impl Cursors {
             digest.update(part.as_bytes());
             digest.update([0]);
         }
-        Self { of: URL_SAFE_NO_PAD.encode(&digest.finalize()[..9]) }
+        Self {
+            of: URL_SAFE_NO_PAD.encode(&digest.finalize()[..9]),
+        }
     }
 
     /// The cursor that begins after this key.
     pub(crate) fn write<K: Serialize>(&self, key: K) -> String {
-        let sealed = Sealed { v: 1, of: self.of.clone(), key };
+        let sealed = Sealed {
+            v: 1,
+            of: self.of.clone(),
+            key,
+        };
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&sealed).unwrap_or_default())
     }
 
     /// The key of a cursor.
     pub(crate) fn read<K: DeserializeOwned>(&self, cursor: &str) -> Result<K, Problem> {
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Problem::new(Code::InvalidCursor))?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(cursor)
+            .map_err(|_| Problem::new(Code::InvalidCursor))?;
         let value: Sealed<serde_json::Value> =
             serde_json::from_slice(&bytes).map_err(|_| Problem::new(Code::InvalidCursor))?;
         if value.of != self.of {
@@ -78,7 +89,10 @@ impl Cursors {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = rows.len() > limit;
         rows.truncate(limit);
-        let next = rows.last().filter(|_| has_more).map(|row| self.write(key(row)));
+        let next = rows
+            .last()
+            .filter(|_| has_more)
+            .map(|row| self.write(key(row)));
         (rows, next)
     }
 }
@@ -91,11 +105,20 @@ mod tests {
     fn a_cursor_belongs_to_its_filter() {
         let open = Cursors::of(&["conversations", "status=open"]);
         let cursor = open.write((5_i64, "x"));
-        assert_eq!(open.read::<(i64, String)>(&cursor).unwrap(), (5, "x".to_owned()));
+        assert_eq!(
+            open.read::<(i64, String)>(&cursor).unwrap(),
+            (5, "x".to_owned())
+        );
         let other = Cursors::of(&["conversations", "status=pending"]);
-        assert_eq!(other.read::<(i64, String)>(&cursor).unwrap_err().code(), Code::CursorMismatch);
+        assert_eq!(
+            other.read::<(i64, String)>(&cursor).unwrap_err().code(),
+            Code::CursorMismatch
+        );
         for bad in ["", "!", "AAAA", &cursor[1..]] {
-            assert_eq!(open.read::<(i64, String)>(bad).unwrap_err().code(), Code::InvalidCursor);
+            assert_eq!(
+                open.read::<(i64, String)>(bad).unwrap_err().code(),
+                Code::InvalidCursor
+            );
         }
     }
 
@@ -104,6 +127,9 @@ mod tests {
         let cursors = Cursors::of(&["x"]);
         assert_eq!(cursors.page(vec![1, 2], 2, |row| *row), (vec![1, 2], None));
         let (rows, next) = cursors.page(vec![1, 2, 3], 2, |row| *row);
-        assert_eq!((rows, cursors.read::<i32>(&next.unwrap()).unwrap()), (vec![1, 2], 2));
+        assert_eq!(
+            (rows, cursors.read::<i32>(&next.unwrap()).unwrap()),
+            (vec![1, 2], 2)
+        );
     }
 }

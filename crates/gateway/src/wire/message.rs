@@ -87,7 +87,11 @@ impl From<StoredMessage> for MessageView {
             id: row.id.to_string(),
             conversation_id: row.conversation.to_string(),
             kind: row.kind,
-            author: AuthorView { r#type: row.author_type, id, name: row.author_name },
+            author: AuthorView {
+                r#type: row.author_type,
+                id,
+                name: row.author_name,
+            },
             text: row.text,
             unreadable: row.is_unreadable,
             entities: row.entities,

@@ -9,15 +9,18 @@ use roost_domain::event::EventType;
 use roost_domain::ids::{ConversationId, MessageId};
 use roost_store::StoreError;
 use roost_store::contacts::{self, IdentityName, Profile};
-use roost_store::ledger::{
-    Actor, Cause, IdentityKey, Ledger, NewConversation, NewMessage,
-};
+use roost_store::ledger::{Actor, Cause, IdentityKey, Ledger, NewConversation, NewMessage};
 use uuid::Uuid;
 
 use crate::harness::{Brand, Gateway};
 
 /// A customer, by their id on X, writes now.
-pub(crate) async fn writes(gateway: &Gateway, brand: &Brand, customer: &str, text: &str) -> ConversationId {
+pub(crate) async fn writes(
+    gateway: &Gateway,
+    brand: &Brand,
+    customer: &str,
+    text: &str,
+) -> ConversationId {
     writes_at(gateway, brand, customer, text, Timestamp::now()).await
 }
 
@@ -49,10 +52,15 @@ pub(crate) async fn writes_at(
                 let wanted = BTreeMap::from([(name.clone(), Some(profile))]);
                 let known = contacts::resolve(tx.conn(), &wanted).await?[&name];
                 let mut ledger = Ledger::begin(tx.conn(), &[id]).await?;
-                let key =
-                    IdentityKey { brand: id, channel: brand.channel, identity: known.identity };
+                let key = IdentityKey {
+                    brand: id,
+                    channel: brand.channel,
+                    identity: known.identity,
+                };
                 ledger.lock_identities(tx.conn(), &[key]).await?;
-                let open = ledger.all().find(|one| one.state.status != Status::Resolved);
+                let open = ledger
+                    .all()
+                    .find(|one| one.state.status != Status::Resolved);
                 let conversation = match open.map(|one| one.id) {
                     Some(conversation) => conversation,
                     None => ledger.open(NewConversation {
@@ -95,7 +103,11 @@ pub(crate) async fn writes_at(
                 );
                 let stored_seq = ledger.get(conversation).unwrap().last_seq;
                 let fact = Fact {
-                    order: Order { at, no: number, id: message.0 },
+                    order: Order {
+                        at,
+                        no: number,
+                        id: message.0,
+                    },
                     clock_at: at,
                     stored_seq,
                     kind: FactKind::Inbound(message),

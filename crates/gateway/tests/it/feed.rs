@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::customer::writes;
 use crate::harness::Gateway;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_of_the_feed_gets_each_event_once_in_order() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
@@ -19,25 +19,38 @@ async fn a_reader_of_the_feed_gets_each_event_once_in_order() {
     let mut ids = Vec::new();
     let mut cursors = Vec::new();
     loop {
-        let page = gateway.get(&brand.owner, &format!("/v1/events?limit=3&after={cursor}")).await;
+        let page = gateway
+            .get(&brand.owner, &format!("/v1/events?limit=3&after={cursor}"))
+            .await;
         assert_eq!(page.status, 200, "{}", page.text);
-        page.body["next_cursor"].as_str().unwrap().clone_into(&mut cursor);
+        page.body["next_cursor"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut cursor);
         let rows = page.body["data"].as_array().unwrap().clone();
         if rows.is_empty() {
             break;
         }
         ids.extend(page.ids());
-        cursors.extend(rows.iter().map(|row| row["cursor"].as_str().unwrap().to_owned()));
+        cursors.extend(
+            rows.iter()
+                .map(|row| row["cursor"].as_str().unwrap().to_owned()),
+        );
     }
     let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
     assert_eq!(distinct.len(), ids.len());
     assert!(ids.len() > 12);
     // Any event's cursor goes on right behind it.
-    let rest = gateway.get(&brand.owner, &format!("/v1/events?after={}&limit=200", cursors[4])).await;
+    let rest = gateway
+        .get(
+            &brand.owner,
+            &format!("/v1/events?after={}&limit=200", cursors[4]),
+        )
+        .await;
     assert_eq!(rest.ids(), ids[5..]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filters_move_the_cursor_past_what_they_leave_out() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
@@ -45,7 +58,10 @@ async fn filters_move_the_cursor_past_what_they_leave_out() {
     writes(&gateway, &brand, "2", "hello").await;
     gateway.relay().await;
     let of_one = gateway
-        .get(&brand.owner, &format!("/v1/events?conversation_id={one}&types=message.*,sla.started"))
+        .get(
+            &brand.owner,
+            &format!("/v1/events?conversation_id={one}&types=message.*,sla.started"),
+        )
         .await;
     let kinds: Vec<&str> = of_one.body["data"]
         .as_array()
@@ -56,17 +72,22 @@ async fn filters_move_the_cursor_past_what_they_leave_out() {
     assert_eq!(kinds, ["message.received", "sla.started"]);
     let now = gateway.get(&brand.owner, "/v1/events?after=now").await;
     assert_eq!(of_one.body["next_cursor"], now.body["next_cursor"]);
-    let none = gateway.get(&brand.owner, "/v1/events?types=message_received").await;
+    let none = gateway
+        .get(&brand.owner, "/v1/events?types=message_received")
+        .await;
     assert_eq!(none.body["data"], json!([]));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_waits_is_answered_when_something_happens() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
     gateway.relay().await;
     let started = Instant::now();
-    let waiting = gateway.get(&brand.owner, "/v1/events?after=now&wait=20&types=message.received");
+    let waiting = gateway.get(
+        &brand.owner,
+        "/v1/events?after=now&wait=20&types=message.received",
+    );
     let writing = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         writes(&gateway, &brand, "77", "hello").await;
@@ -77,12 +98,14 @@ async fn a_call_that_waits_is_answered_when_something_happens() {
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cursor_from_before_the_feeds_reach_is_told_so() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
     gateway.relay().await;
-    let start = gateway.get(&brand.owner, "/v1/events?after=oldest&limit=1").await;
+    let start = gateway
+        .get(&brand.owner, "/v1/events?after=oldest&limit=1")
+        .await;
     let first = start.body["data"][0]["cursor"].as_str().unwrap().to_owned();
     writes(&gateway, &brand, "77", "hello").await;
     gateway.relay().await;
@@ -91,8 +114,22 @@ async fn a_cursor_from_before_the_feeds_reach_is_told_so() {
         .execute(&mut db)
         .await
         .unwrap();
-    let answer = gateway.get(&brand.owner, &format!("/v1/events?after={first}")).await;
-    assert_eq!((answer.status.as_u16(), answer.code()), (410, "cursor_expired"), "{}", answer.text);
+    let answer = gateway
+        .get(&brand.owner, &format!("/v1/events?after={first}"))
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code()),
+        (410, "cursor_expired"),
+        "{}",
+        answer.text
+    );
     let oldest = answer.body["oldest"].as_str().unwrap();
-    assert_eq!(gateway.get(&brand.owner, &format!("/v1/events?after={oldest}&limit=1")).await.code(), "cursor_expired", "ids are not aged by this test");
+    assert_eq!(
+        gateway
+            .get(&brand.owner, &format!("/v1/events?after={oldest}&limit=1"))
+            .await
+            .code(),
+        "cursor_expired",
+        "ids are not aged by this test"
+    );
 }

@@ -23,6 +23,7 @@ pub(crate) struct Gateway {
     pub(crate) url: String,
     pub(crate) bus: Bus,
     pub(crate) metrics: Metrics,
+    pub(crate) sealer: Sealer,
     http: Client,
     shutdown: Shutdown,
     relay: Uuid,
@@ -56,20 +57,26 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
+const NO_BROKER: &str = "amqp://nobody@127.0.0.1:1/%2f";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 impl Gateway {
     /// Without a broker: hints and pointers go nowhere, everything else is real.
     pub(crate) async fn start() -> Self {
-        Self::with("amqp://nobody@127.0.0.1:1/%2f".to_owned(), false).await
+        Self::with(NO_BROKER, "http://127.0.0.1:1", false).await
+    }
+
+    /// Without a broker, but with somebody who answers as X.
+    pub(crate) async fn start_with_x(x_url: &str) -> Self {
+        Self::with(NO_BROKER, x_url, false).await
     }
 
     /// With one, for live streams.
     pub(crate) async fn start_with_broker() -> Self {
-        Self::with(setting("ROOST_TEST_AMQP_URL"), true).await
+        Self::with(&setting("ROOST_TEST_AMQP_URL"), "http://127.0.0.1:1", true).await
     }
 
-    async fn with(amqp_url: String, has_broker: bool) -> Self {
+    async fn with(amqp_url: &str, x_url: &str, has_broker: bool) -> Self {
         let db = TestDb::new().await;
         let prefix = format!("t{}", Uuid::now_v7().simple());
         let metrics = Metrics::new();
@@ -80,20 +87,29 @@ impl Gateway {
             "",
             &[
                 ("ROOST_PREFIX", &prefix),
-                ("ROOST_AMQP_URL", &amqp_url),
+                ("ROOST_AMQP_URL", amqp_url),
                 ("ROOST_REDIS_URL", &redis_url),
-                ("ROOST_JWT_SECRET", "a-secret-for-tests-of-40-characters-only"),
-                ("ROOST_SECRETS_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+                (
+                    "ROOST_JWT_SECRET",
+                    "a-secret-for-tests-of-40-characters-only",
+                ),
+                (
+                    "ROOST_SECRETS_KEY",
+                    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+                ),
                 ("ROOST_PUBLIC_URL", "https://roost.example"),
                 ("ROOST_CORS_ORIGINS", "https://app.example"),
-                ("ROOST_X_API_URL", "http://127.0.0.1:1"),
+                ("ROOST_X_API_URL", x_url),
                 ("ROOST_SHUTDOWN_GRACE_SECONDS", "2"),
             ],
             &[],
         )
         .unwrap();
         let bus = Bus::start(
-            BusConfig { partitions: 2, ..BusConfig::new(SecretString::from(amqp_url), prefix.clone()) },
+            BusConfig {
+                partitions: 2,
+                ..BusConfig::new(SecretString::from(amqp_url.to_owned()), prefix.clone())
+            },
             &metrics,
         );
         let cache = Cache::start(&config.redis_url, prefix, &metrics).unwrap();
@@ -101,6 +117,7 @@ impl Gateway {
         if has_broker {
             assert!(bus.wait_up(Duration::from_secs(60)).await, "no broker");
         }
+        let sealer = Sealer::new(&config.keys.secrets_key).unwrap();
         let deps = Deps {
             x: XClient::new(
                 &config.x.api_url,
@@ -109,7 +126,7 @@ impl Gateway {
                 Timeouts::default(),
             )
             .unwrap(),
-            sealer: Sealer::new(&config.keys.secrets_key).unwrap(),
+            sealer: sealer.clone(),
             store: db.store.clone(),
             bus: bus.clone(),
             cache,
@@ -125,6 +142,7 @@ impl Gateway {
             url,
             bus,
             metrics,
+            sealer,
             http: Client::new(),
             shutdown,
             relay: Uuid::now_v7(),
@@ -154,7 +172,12 @@ impl Gateway {
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status, headers, body, text }
+        Answer {
+            status,
+            headers,
+            body,
+            text,
+        }
     }
 
     pub(crate) async fn get(&self, who: &Person, path: &str) -> Answer {
@@ -162,15 +185,18 @@ impl Gateway {
     }
 
     pub(crate) async fn post(&self, who: &Person, path: &str, body: Value) -> Answer {
-        self.call(Some(who), Method::POST, path, Some(body), &[]).await
+        self.call(Some(who), Method::POST, path, Some(body), &[])
+            .await
     }
 
     pub(crate) async fn put(&self, who: &Person, path: &str, body: Value) -> Answer {
-        self.call(Some(who), Method::PUT, path, Some(body), &[]).await
+        self.call(Some(who), Method::PUT, path, Some(body), &[])
+            .await
     }
 
     pub(crate) async fn patch(&self, who: &Person, path: &str, body: Value) -> Answer {
-        self.call(Some(who), Method::PATCH, path, Some(body), &[]).await
+        self.call(Some(who), Method::PATCH, path, Some(body), &[])
+            .await
     }
 
     pub(crate) async fn delete(&self, who: &Person, path: &str) -> Answer {
@@ -193,7 +219,11 @@ impl Gateway {
             )
             .await;
         let owner = answer.person();
-        let team = answer.body["member"]["team_ids"][0].as_str().unwrap().parse().unwrap();
+        let team = answer.body["member"]["team_ids"][0]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
         let channel = ChannelId(Uuid::now_v7());
         let account_id = (channel.0.as_u128() % 1_000_000_000_000).to_string();
         let mut db = self.db.owner().await;
@@ -208,7 +238,12 @@ impl Gateway {
         .execute(&mut db)
         .await
         .unwrap();
-        Brand { owner, team, channel, account_id }
+        Brand {
+            owner,
+            team,
+            channel,
+            account_id,
+        }
     }
 
     /// Adds a member with a session of their own, in the brand's team.
@@ -263,13 +298,19 @@ impl Gateway {
     pub(crate) async fn relay(&self) {
         let mut held = Vec::new();
         for slot in Slot::all() {
-            let epoch = leases::take(&self.db.store, &slot.lease(), self.relay, 60).await.unwrap();
-            held.push(Tenure { slot, epoch: epoch.unwrap() });
+            let epoch = leases::take(&self.db.store, &slot.lease(), self.relay, 60)
+                .await
+                .unwrap();
+            held.push(Tenure {
+                slot,
+                epoch: epoch.unwrap(),
+            });
         }
         loop {
             let buckets = (0..=255).collect();
-            let placed =
-                number(&self.db.store, self.relay, &held, buckets, 1_000).await.unwrap();
+            let placed = number(&self.db.store, self.relay, &held, buckets, 1_000)
+                .await
+                .unwrap();
             if placed.is_empty() {
                 return;
             }
@@ -291,7 +332,12 @@ impl Gateway {
                         request_id: event.request_id,
                     };
                     let body = serde_json::to_vec(&pointer).unwrap();
-                    Outgoing::new(Route::Event { bucket: event.bucket }, body)
+                    Outgoing::new(
+                        Route::Event {
+                            bucket: event.bucket,
+                        },
+                        body,
+                    )
                 })
                 .collect();
             for outcome in self.bus.publish_all(messages).await {
@@ -331,8 +377,14 @@ impl Answer {
 
     /// The first cookie as a client sends it back.
     pub(crate) fn cookie(&self) -> String {
-        let cookie = self.headers.get("set-cookie").map(|value| value.to_str().unwrap());
-        cookie.and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned()
+        let cookie = self
+            .headers
+            .get("set-cookie")
+            .map(|value| value.to_str().unwrap());
+        cookie
+            .and_then(|cookie| cookie.split(';').next())
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// The problem's code.
@@ -343,12 +395,18 @@ impl Answer {
     /// Where the problem's faults are.
     pub(crate) fn pointers(&self) -> Vec<&str> {
         let faults = self.body["errors"].as_array();
-        faults.into_iter().flatten().filter_map(|fault| fault["pointer"].as_str()).collect()
+        faults
+            .into_iter()
+            .flatten()
+            .filter_map(|fault| fault["pointer"].as_str())
+            .collect()
     }
 
     /// The ids of a list.
     pub(crate) fn ids(&self) -> Vec<String> {
         let rows = self.body["data"].as_array().unwrap();
-        rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+        rows.iter()
+            .map(|row| row["id"].as_str().unwrap().to_owned())
+            .collect()
     }
 }

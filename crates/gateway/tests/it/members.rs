@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::customer::writes;
 use crate::harness::Gateway;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_capacity_is_a_whole_number_and_nothing_else() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
@@ -22,7 +22,9 @@ async fn a_capacity_is_a_whole_number_and_nothing_else() {
         (json!(0), true),
         (json!(3), true),
     ] {
-        let answer = gateway.patch(&brand.owner, &path, json!({ "capacity": capacity })).await;
+        let answer = gateway
+            .patch(&brand.owner, &path, json!({ "capacity": capacity }))
+            .await;
         if is_good {
             assert_eq!(answer.status, 200, "{capacity}: {}", answer.text);
             assert_eq!(answer.body["capacity"], capacity);
@@ -33,12 +35,20 @@ async fn a_capacity_is_a_whole_number_and_nothing_else() {
     }
     assert_eq!(gateway.get(&brand.owner, &path).await.body["capacity"], 3);
     gateway.relay().await;
-    let events = gateway.get(&brand.owner, "/v1/events?types=member.updated").await;
-    assert_eq!(events.body["data"][1]["data"]["changed"]["capacity"], json!([0, 3]));
-    assert_eq!(events.body["data"][1]["data"]["id"], agent.member.to_string());
+    let events = gateway
+        .get(&brand.owner, "/v1/events?types=member.updated")
+        .await;
+    assert_eq!(
+        events.body["data"][1]["data"]["changed"]["capacity"],
+        json!([0, 3])
+    );
+    assert_eq!(
+        events.body["data"][1]["data"]["id"],
+        agent.member.to_string()
+    );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_leaves_gives_back_what_they_had() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
@@ -47,25 +57,44 @@ async fn who_leaves_gives_back_what_they_had() {
     for customer in 0..3 {
         let id = writes(&gateway, &brand, &format!("9{customer}"), "hello").await;
         let path = format!("/v1/conversations/{id}/assignment");
-        let answer = gateway.put(&agent, &path, json!({ "member_id": agent.member })).await;
-        assert_eq!(answer.body["member_id"], agent.member.to_string(), "{}", answer.text);
+        let answer = gateway
+            .put(&agent, &path, json!({ "member_id": agent.member }))
+            .await;
+        assert_eq!(
+            answer.body["member_id"],
+            agent.member.to_string(),
+            "{}",
+            answer.text
+        );
         assert_eq!(answer.body["decision"]["decided_by"], "member");
         ids.push(id);
     }
     let pending = format!("/v1/conversations/{}", ids[0]);
-    gateway.patch(&agent, &pending, json!({ "status": "pending" })).await;
+    gateway
+        .patch(&agent, &pending, json!({ "status": "pending" }))
+        .await;
     let path = format!("/v1/members/{}", agent.member);
     assert_eq!(gateway.get(&brand.owner, &path).await.body["load"], 2);
-    let answer = gateway.patch(&brand.owner, &path, json!({ "active": false })).await;
+    let answer = gateway
+        .patch(&brand.owner, &path, json!({ "active": false }))
+        .await;
     assert_eq!(answer.body["active"], false, "{}", answer.text);
     for id in &ids {
-        let one = gateway.get(&brand.owner, &format!("/v1/conversations/{id}")).await;
+        let one = gateway
+            .get(&brand.owner, &format!("/v1/conversations/{id}"))
+            .await;
         assert_eq!(one.body["assignee_id"], Value::Null);
     }
-    let queue = gateway.get(&brand.owner, &format!("/v1/teams/{}/queue", brand.team)).await;
+    let queue = gateway
+        .get(&brand.owner, &format!("/v1/teams/{}/queue", brand.team))
+        .await;
     assert_eq!(queue.body["data"].as_array().unwrap().len(), 2);
-    let decisions =
-        gateway.get(&brand.owner, &format!("/v1/conversations/{}/assignments", ids[1])).await;
+    let decisions = gateway
+        .get(
+            &brand.owner,
+            &format!("/v1/conversations/{}/assignments", ids[1]),
+        )
+        .await;
     assert_eq!(decisions.body["data"][0]["reason"], "member deactivated");
     let list = gateway.get(&brand.owner, "/v1/members").await;
     assert!(list.ids().contains(&agent.member.to_string()));
@@ -76,7 +105,7 @@ async fn who_leaves_gives_back_what_they_had() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leaving_a_team_gives_back_that_teams_open_conversations() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
@@ -84,48 +113,87 @@ async fn leaving_a_team_gives_back_that_teams_open_conversations() {
     let body = json!({ "name": "Billing", "member_ids": [agent.member] });
     let billing = gateway.post(&brand.owner, "/v1/teams", body.clone()).await;
     assert_eq!(billing.status, 201, "{}", billing.text);
-    assert_eq!(gateway.post(&brand.owner, "/v1/teams", body).await.code(), "name_taken");
+    assert_eq!(
+        gateway.post(&brand.owner, "/v1/teams", body).await.code(),
+        "name_taken"
+    );
     let billing = billing.body["id"].as_str().unwrap();
     let conversation = writes(&gateway, &brand, "77", "hello").await;
     let assignment = format!("/v1/conversations/{conversation}/assignment");
-    gateway.put(&agent, &assignment, json!({ "member_id": agent.member })).await;
+    gateway
+        .put(&agent, &assignment, json!({ "member_id": agent.member }))
+        .await;
     let path = format!("/v1/members/{}", agent.member);
-    let answer = gateway.patch(&brand.owner, &path, json!({ "team_ids": [billing] })).await;
+    let answer = gateway
+        .patch(&brand.owner, &path, json!({ "team_ids": [billing] }))
+        .await;
     assert_eq!(answer.body["team_ids"], json!([billing]), "{}", answer.text);
     let after = gateway.get(&brand.owner, &assignment).await;
     assert_eq!(after.body["member_id"], Value::Null, "{}", after.text);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_admin_makes_no_owners() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
     let admin = gateway.member(&brand, "admin").await;
     let path = format!("/v1/members/{}", admin.member);
-    let answer = gateway.patch(&admin, &path, json!({ "role": "owner" })).await;
+    let answer = gateway
+        .patch(&admin, &path, json!({ "role": "owner" }))
+        .await;
     assert_eq!((answer.status.as_u16(), answer.code()), (403, "forbidden"));
     let owner = format!("/v1/members/{}", brand.owner.member);
-    assert_eq!(gateway.patch(&admin, &owner, json!({ "active": false })).await.code(), "forbidden");
-    assert_eq!(gateway.patch(&admin, &path, json!({ "name": "Adam" })).await.body["name"], "Adam");
+    assert_eq!(
+        gateway
+            .patch(&admin, &owner, json!({ "active": false }))
+            .await
+            .code(),
+        "forbidden"
+    );
+    assert_eq!(
+        gateway
+            .patch(&admin, &path, json!({ "name": "Adam" }))
+            .await
+            .body["name"],
+        "Adam"
+    );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn presence_is_ones_own_to_set_or_a_leads() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
-    let (agent, other) = (gateway.member(&brand, "agent").await, gateway.member(&brand, "agent").await);
+    let (agent, other) = (
+        gateway.member(&brand, "agent").await,
+        gateway.member(&brand, "agent").await,
+    );
     let of = |person: &crate::harness::Person| format!("/v1/members/{}/presence", person.member);
     let away = json!({ "status": "away" });
     let answer = gateway.put(&agent, &of(&agent), away.clone()).await;
     // Nobody is here without a stream.
-    assert_eq!(answer.body["presence"]["status"], "offline", "{}", answer.text);
-    assert_eq!(gateway.put(&agent, &of(&other), away.clone()).await.code(), "forbidden");
-    assert_eq!(gateway.put(&brand.owner, &of(&other), away).await.status, 200);
-    let answer = gateway.put(&agent, &of(&agent), json!({ "status": "busy" })).await;
-    assert_eq!((answer.status.as_u16(), answer.pointers()), (400, vec!["/status"]));
+    assert_eq!(
+        answer.body["presence"]["status"], "offline",
+        "{}",
+        answer.text
+    );
+    assert_eq!(
+        gateway.put(&agent, &of(&other), away.clone()).await.code(),
+        "forbidden"
+    );
+    assert_eq!(
+        gateway.put(&brand.owner, &of(&other), away).await.status,
+        200
+    );
+    let answer = gateway
+        .put(&agent, &of(&agent), json!({ "status": "busy" }))
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.pointers()),
+        (400, vec!["/status"])
+    );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_of_members_page_by_name() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
@@ -135,9 +203,13 @@ async fn lists_of_members_page_by_name() {
     let mut seen = Vec::new();
     let mut cursor = String::new();
     loop {
-        let answer = gateway.get(&brand.owner, &format!("/v1/members?limit=2{cursor}")).await;
+        let answer = gateway
+            .get(&brand.owner, &format!("/v1/members?limit=2{cursor}"))
+            .await;
         seen.extend(answer.ids());
-        let Some(next) = answer.body["next_cursor"].as_str() else { break };
+        let Some(next) = answer.body["next_cursor"].as_str() else {
+            break;
+        };
         cursor = format!("&cursor={next}");
     }
     seen.sort();

@@ -38,10 +38,15 @@ impl Client {
     /// The next frame that says something.
     async fn next(&mut self) -> Value {
         loop {
-            match tokio::time::timeout(LIMIT, self.0.next()).await.expect("no frame").unwrap().unwrap() {
+            match tokio::time::timeout(LIMIT, self.0.next())
+                .await
+                .expect("no frame")
+                .unwrap()
+                .unwrap()
+            {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
                 Message::Close(frame) => panic!("closed: {frame:?}"),
-                _ => {}
+                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
         }
     }
@@ -62,7 +67,10 @@ impl Client {
     /// The code that ends it.
     async fn end(mut self) -> u16 {
         loop {
-            match tokio::time::timeout(LIMIT, self.0.next()).await.expect("not closed") {
+            match tokio::time::timeout(LIMIT, self.0.next())
+                .await
+                .expect("not closed")
+            {
                 Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
                 Some(Ok(_)) => {}
                 other => panic!("ended without a code: {other:?}"),
@@ -79,18 +87,22 @@ impl Client {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_millis(700), heard).await.is_err()
+        tokio::time::timeout(Duration::from_millis(700), heard)
+            .await
+            .is_err()
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missed_events_come_first_then_live_ones_with_the_feeds_objects() {
     let gateway = Gateway::start_with_broker().await;
     let brand = gateway.brand("Harbor").await;
     let other = gateway.brand("Theirs").await;
     writes(&gateway, &brand, "77", "missed").await;
     gateway.relay().await;
-    let feed = gateway.get(&brand.owner, "/v1/events?after=oldest&limit=200").await;
+    let feed = gateway
+        .get(&brand.owner, "/v1/events?after=oldest&limit=200")
+        .await;
     let first = feed.body["data"][0]["cursor"].as_str().unwrap();
     let mut client = Client::auth(&gateway, &brand.owner, Some(first), &["all"]).await;
     let expected = feed.body["data"].as_array().unwrap()[1..].to_vec();
@@ -100,13 +112,19 @@ async fn missed_events_come_first_then_live_ones_with_the_feeds_objects() {
     // The first stream makes its member present, which is an event too.
     gateway.relay().await;
     let presence = client.until("member.presence_changed").await;
-    assert_eq!(presence.last().unwrap()["data"]["presence"]["status"], "online");
+    assert_eq!(
+        presence.last().unwrap()["data"]["presence"]["status"],
+        "online"
+    );
     writes(&gateway, &other, "77", "canary-5f1e").await;
     writes(&gateway, &brand, "77", "live").await;
     gateway.relay().await;
     let live = client.until("message.received").await;
     assert_eq!(live.last().unwrap()["data"]["text"], "live");
-    assert!(live.iter().all(|event| event["brand_id"] == brand.owner.brand.to_string()));
+    assert!(
+        live.iter()
+            .all(|event| event["brand_id"] == brand.owner.brand.to_string())
+    );
     // A second connection resumes behind what the first has seen.
     let seen = live.last().unwrap()["cursor"].as_str().unwrap();
     let mut resumed = Client::auth(&gateway, &brand.owner, Some(seen), &["all"]).await;
@@ -117,7 +135,7 @@ async fn missed_events_come_first_then_live_ones_with_the_feeds_objects() {
     gateway.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn topics_hold_what_concerns_them_and_the_event_that_takes_it_away() {
     let gateway = Gateway::start_with_broker().await;
     let brand = gateway.brand("Harbor").await;
@@ -125,7 +143,9 @@ async fn topics_hold_what_concerns_them_and_the_event_that_takes_it_away() {
     let mine = writes(&gateway, &brand, "1", "mine").await;
     let others = writes(&gateway, &brand, "2", "others").await;
     let path = format!("/v1/conversations/{mine}/assignment");
-    gateway.put(&agent, &path, json!({ "member_id": agent.member })).await;
+    gateway
+        .put(&agent, &path, json!({ "member_id": agent.member }))
+        .await;
     gateway.relay().await;
     let mut client = Client::auth(&gateway, &agent, None, &["mine"]).await;
     let team = format!("team:{}", brand.team);
@@ -143,20 +163,38 @@ async fn topics_hold_what_concerns_them_and_the_event_that_takes_it_away() {
         of_team.until("message.received").await.pop().unwrap()["data"]["text"].clone(),
     ];
     assert_eq!(texts, ["mine again", "others again"]);
-    gateway.put(&brand.owner, &path, json!({ "member_id": brand.owner.member })).await;
+    gateway
+        .put(
+            &brand.owner,
+            &path,
+            json!({ "member_id": brand.owner.member }),
+        )
+        .await;
     writes(&gateway, &brand, "1", "no longer mine").await;
     gateway.relay().await;
     let lost = client.until("conversation.assigned").await;
-    assert_eq!(lost.last().unwrap()["data"]["assignee_id"], brand.owner.member.to_string());
+    assert_eq!(
+        lost.last().unwrap()["data"]["assignee_id"],
+        brand.owner.member.to_string()
+    );
     assert!(client.is_quiet().await);
     // Typing reaches who looks at it, and nobody needs the broker for it.
-    gateway.put(&agent, &format!("/v1/conversations/{others}/typing"), json!({})).await;
+    gateway
+        .put(
+            &agent,
+            &format!("/v1/conversations/{others}/typing"),
+            json!({}),
+        )
+        .await;
     let typing = of_one.until("typing").await;
-    assert_eq!(typing.last().unwrap()["actor"]["id"], agent.member.to_string());
+    assert_eq!(
+        typing.last().unwrap()["actor"]["id"],
+        agent.member.to_string()
+    );
     gateway.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_ends_takes_its_streams_with_it() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
@@ -164,15 +202,31 @@ async fn a_session_that_ends_takes_its_streams_with_it() {
     let signed_out = Client::auth(&gateway, &brand.owner, None, &["mine"]).await;
     let deactivated = Client::auth(&gateway, &agent, None, &["mine"]).await;
     let path = format!("/v1/members/{}", agent.member);
-    assert_eq!(gateway.patch(&brand.owner, &path, json!({ "active": false })).await.status, 200);
-    assert_eq!(gateway.delete(&brand.owner, "/v1/sessions/current").await.status, 204);
+    assert_eq!(
+        gateway
+            .patch(&brand.owner, &path, json!({ "active": false }))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        gateway
+            .delete(&brand.owner, "/v1/sessions/current")
+            .await
+            .status,
+        204
+    );
     let started = std::time::Instant::now();
     assert_eq!(signed_out.end().await, 4401);
     assert_eq!(deactivated.end().await, 4403);
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_without_a_good_first_frame_is_closed() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
@@ -188,7 +242,10 @@ async fn a_stream_without_a_good_first_frame_is_closed() {
     }
     for wish in [json!({ "topics": ["everything"] }), json!({ "after": "x" })] {
         let mut frame = json!({ "type": "auth", "token": brand.owner.token });
-        frame.as_object_mut().unwrap().extend(wish.as_object().unwrap().clone());
+        frame
+            .as_object_mut()
+            .unwrap()
+            .extend(wish.as_object().unwrap().clone());
         let mut client = Client::open(&gateway).await;
         client.say(frame).await;
         assert_eq!(client.next().await["type"], "error");
@@ -196,11 +253,19 @@ async fn a_stream_without_a_good_first_frame_is_closed() {
     }
     let url = format!("{}/v1/stream", gateway.url.replace("http", "ws"));
     let mut request = url.into_client_request().unwrap();
-    request.headers_mut().insert("origin", "https://evil.example".parse().unwrap());
-    assert!(connect_async(request).await.unwrap_err().to_string().contains("403"));
+    request
+        .headers_mut()
+        .insert("origin", "https://evil.example".parse().unwrap());
+    assert!(
+        connect_async(request)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("403")
+    );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_stream_is_presence_and_frames_are_answered() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;
@@ -212,14 +277,25 @@ async fn an_open_stream_is_presence_and_frames_are_answered() {
     client.say(json!({ "type": "active" })).await;
     client.say(json!({ "type": "dance" })).await;
     assert_eq!(client.next().await["type"], "error");
-    client.say(json!({ "type": "auth", "token": brand.owner.token, "topics": ["mine"] })).await;
+    client
+        .say(json!({ "type": "auth", "token": brand.owner.token, "topics": ["mine"] }))
+        .await;
     assert_eq!(client.next().await["type"], "ready");
-    gateway.put(&brand.owner, &format!("{path}/presence"), json!({ "status": "away" })).await;
+    gateway
+        .put(
+            &brand.owner,
+            &format!("{path}/presence"),
+            json!({ "status": "away" }),
+        )
+        .await;
     assert_eq!(status().await, "away");
     drop(client);
     let gone = async || {
         let mut db = gateway.db.owner().await;
-        let left: i64 = sqlx::query_scalar("select count(*) from streams").fetch_one(&mut db).await.unwrap();
+        let left: i64 = sqlx::query_scalar("select count(*) from streams")
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
         (left == 0).then_some(())
     };
     roost_tests::wait::until("the stream's row to go", LIMIT, gone).await;
@@ -227,12 +303,14 @@ async fn an_open_stream_is_presence_and_frames_are_answered() {
     assert_eq!(status().await, "away");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_missed_too_much_is_told_to_read_anew() {
     let gateway = Gateway::start_with_broker().await;
     let brand = gateway.brand("Harbor").await;
     gateway.relay().await;
-    let start = gateway.get(&brand.owner, "/v1/events?after=oldest&limit=1").await;
+    let start = gateway
+        .get(&brand.owner, "/v1/events?after=oldest&limit=1")
+        .await;
     let first = start.body["data"][0]["cursor"].as_str().unwrap().to_owned();
     let mut db = gateway.db.owner().await;
     sqlx::query(

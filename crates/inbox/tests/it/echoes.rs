@@ -134,7 +134,7 @@ async fn an_echo_that_overtakes_the_answer_settles_the_reply_and_makes_no_second
     take_dms(&db, &brand, &[Dm::new("900", 60, 1, "hello")]).await;
     reply_under_way(&db, &brand, "on its way").await;
     let echo = Dm::new("900", 0, 2, "on its way").ours(Some(OUR_APP));
-    let done = take_dms(&db, &brand, &[echo.clone()]).await;
+    let done = take_dms(&db, &brand, std::slice::from_ref(&echo)).await;
     assert_eq!((done.stored, done.duplicates), (0, 1));
     assert_eq!(
         authors(&db, &brand).await,

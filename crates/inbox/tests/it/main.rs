@@ -1,6 +1,9 @@
 //! The inbox's step against a real database, as the real role.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on fails where it stands"
+)]
 
 mod echoes;
 mod messages;

@@ -191,7 +191,7 @@ async fn the_customers_reading_mark_only_moves_forward() {
     let db = TestDb::new().await;
     let brand = db.brand("Acme", 1).await;
     let dm = Dm::new("900", 50, 1, "hello");
-    take_dms(&db, &brand, &[dm.clone()]).await;
+    take_dms(&db, &brand, std::slice::from_ref(&dm)).await;
     let read = |up_to: i64| {
         let event = json!({
             "created_timestamp": jiff::Timestamp::now().as_millisecond().to_string(), "sender_id": "900",

@@ -10,7 +10,7 @@ async fn a_late_message_slots_in_and_moves_the_clock_to_its_own_start() {
     let brand = db.brand("Acme", 1).await;
     take_dms(&db, &brand, &[Dm::new("900", 10, 2, "second")]).await;
     let late = Dm::new("900", 60, 1, "first");
-    let done = take_dms(&db, &brand, &[late.clone()]).await;
+    let done = take_dms(&db, &brand, std::slice::from_ref(&late)).await;
     assert_eq!(done.refolds, 1);
     assert_eq!(thread(&db, &brand).await, ["first", "second"]);
     let starts: Vec<(String, bool)> = sqlx::query_as(

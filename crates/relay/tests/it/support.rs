@@ -16,7 +16,7 @@ use roost_tests::wait::until;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(120);
 
 /// A database, a broker prefix, and brands.
 pub(crate) struct World {

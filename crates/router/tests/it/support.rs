@@ -56,13 +56,11 @@ impl World {
     }
 
     pub(crate) async fn route(&self) -> Routed {
-        match route_team(&self.db.store, self.brand.id, self.brand.team)
-            .await
-            .unwrap()
-        {
-            Outcome::Routed(routed) => routed,
-            other => panic!("not routed: {other:?}"),
-        }
+        let outcome = route_team(&self.db.store, self.brand.id, self.brand.team).await;
+        let Outcome::Routed(routed) = outcome.unwrap() else {
+            panic!("nobody else routes here");
+        };
+        routed
     }
 
     pub(crate) async fn assign(&self, id: ConversationId, to: Option<MemberId>) -> ByHand {

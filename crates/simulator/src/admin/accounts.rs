@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::web::{ServiceConfig, resource};
+use actix_web::web::ServiceConfig;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::who;
 use crate::accounts::{Account, AccountSpec, Inbox, Standing, is_handle};
-use crate::call::{Answer, Call, now};
+use crate::call::{Answer, Call, now, resource};
 use crate::delivery::{self, Job};
 use crate::error::ApiError;
 use crate::feed::Item;

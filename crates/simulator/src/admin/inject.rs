@@ -5,13 +5,12 @@ use std::time::Instant;
 use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::web::ServiceConfig;
-use actix_web::web::resource;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::call::{Answer, Call, later};
+use crate::call::{Answer, Call, later, resource};
 use crate::crc::{brief, sign};
 use crate::error::ApiError;
 use crate::ids::WebhookId;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::web::{ServiceConfig, resource};
+use actix_web::web::ServiceConfig;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::who;
-use crate::call::{Answer, Call, now};
+use crate::call::{Answer, Call, now, resource};
 use crate::delivery::{self, EchoPlan, Envelope, Happening};
 use crate::dms::{self, Dm, Draft, InitiatedVia, Pair, QuickReplyAnswer, event};
 use crate::error::ApiError;

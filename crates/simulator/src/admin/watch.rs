@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::web::{Bytes, ServiceConfig, resource};
+use actix_web::web::{Bytes, ServiceConfig};
 use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::who;
-use crate::call::{Answer, Call, now};
+use crate::call::{Answer, Call, now, resource};
 use crate::delivery::log::{Delivery, State};
 use crate::error::ApiError;
 use crate::feed::Item;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::web::{ServiceConfig, resource};
+use actix_web::web::ServiceConfig;
 use serde_json::{Map, Value, json};
 
 use super::{Dm, Pair, event};
-use crate::call::{Answer, Call, now};
+use crate::call::{Answer, Call, now, resource};
 use crate::error::ApiError;
 use crate::ids::{AccountId, DmId};
 use crate::limits::Family;

@@ -2,12 +2,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::{Method, StatusCode};
-use actix_web::web::{ServiceConfig, resource};
+use actix_web::web::ServiceConfig;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Draft, QuickReplyOption, event, send};
-use crate::call::{Answer, Call, later, now};
+use crate::call::{Answer, Call, later, now, resource};
 use crate::error::ApiError;
 use crate::feed::Item;
 use crate::ids::{AccountId, DmId, MediaId};

@@ -2,12 +2,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::{Method, StatusCode};
-use actix_web::web::{ServiceConfig, resource};
+use actix_web::web::ServiceConfig;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Dm, Draft, Pair, send};
-use crate::call::{Answer, Call, later, now};
+use crate::call::{Answer, Call, later, now, resource};
 use crate::error::ApiError;
 use crate::ids::{AccountId, MediaId};
 use crate::limits::Family;

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, LOCATION};
-use actix_web::web::{ServiceConfig, resource};
+use actix_web::web::ServiceConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::verify::{strip_scheme, verify_signed};
 use super::{decode_form, encode, encode_form};
-use crate::call::{Answer, Call, now};
+use crate::call::{Answer, Call, now, resource};
 use crate::error::ApiError;
 use crate::ids::{AccountId, now_ms};
 use crate::pages;

@@ -2,10 +2,10 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::web::{ServiceConfig, resource};
+use actix_web::web::ServiceConfig;
 use serde_json::json;
 
-use crate::call::{Answer, Call, now};
+use crate::call::{Answer, Call, now, resource};
 use crate::error::ApiError;
 use crate::feed::Item;
 use crate::ids::{AccountId, WebhookId};

@@ -2,12 +2,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::web::{ServiceConfig, resource};
+use actix_web::web::ServiceConfig;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{ActivitySubscription, Filter};
-use crate::call::{Answer, Call, now};
+use crate::call::{Answer, Call, now, resource};
 use crate::error::ApiError;
 use crate::feed::Item;
 use crate::ids::{SubscriptionId, WebhookId, iso, now_ms};

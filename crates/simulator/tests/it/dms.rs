@@ -398,6 +398,7 @@ async fn odd_requests_get_odd_answers_but_answers() {
     for (method, path) in [
         ("GET", "/2/nothing"),
         ("GET", "/1.1/nothing.json"),
+        ("PATCH", "/2/dm_events"),
         ("POST", "/2/activity/subscriptions"),
         ("POST", "/2/webhooks"),
         ("PUT", "/2/webhooks/abc"),

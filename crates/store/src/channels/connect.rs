@@ -56,21 +56,22 @@ pub async fn finish_connect(
     token_hash: &[u8],
     browser_hash: &[u8],
 ) -> Result<Option<ConnectRequest>, StoreError> {
-    let row: Option<(String, Uuid, Uuid, Vec<u8>)> = sqlx::query_as(
-        "select app, brand_id, member_id, token_secret from connect_finish($1, $2)",
+    let row: Option<(String, Uuid, Uuid, Vec<u8>)> =
+        sqlx::query_as("select app, brand_id, member_id, token_secret from connect_finish($1, $2)")
+            .bind(token_hash)
+            .bind(browser_hash)
+            .fetch_optional(tx.conn())
+            .await?;
+    Ok(
+        row.map(|(app, brand, member, token_secret)| ConnectRequest {
+            token_hash: token_hash.to_vec(),
+            app,
+            brand: BrandId(brand),
+            member: MemberId(member),
+            browser_hash: browser_hash.to_vec(),
+            token_secret,
+        }),
     )
-    .bind(token_hash)
-    .bind(browser_hash)
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(row.map(|(app, brand, member, token_secret)| ConnectRequest {
-        token_hash: token_hash.to_vec(),
-        app,
-        brand: BrandId(brand),
-        member: MemberId(member),
-        browser_hash: browser_hash.to_vec(),
-        token_secret,
-    }))
 }
 
 /// An account that has proven that it trusts us.

@@ -39,16 +39,34 @@ pub struct ConversationFilter {
 impl ConversationFilter {
     pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>) {
         if !self.status.is_empty() {
-            let names: Vec<&'static str> = self.status.iter().map(|status| status.as_str()).collect();
-            query.push(" and c.status = any (").push_bind(names).push(")");
+            let names: Vec<&'static str> =
+                self.status.iter().map(|status| status.as_str()).collect();
+            query
+                .push(" and c.status = any (")
+                .push_bind(names)
+                .push(")");
         }
         if !self.priority.is_empty() {
-            let names: Vec<&'static str> =
-                self.priority.iter().map(|priority| priority.as_str()).collect();
-            query.push(" and c.priority = any (").push_bind(names).push(")");
+            let names: Vec<&'static str> = self
+                .priority
+                .iter()
+                .map(|priority| priority.as_str())
+                .collect();
+            query
+                .push(" and c.priority = any (")
+                .push_bind(names)
+                .push(")");
         }
-        push_optional(query, "c.assignee_id", self.assignee.iter().map(|id| id.map(|id| id.0)));
-        push_optional(query, "c.team_id", self.team.iter().map(|id| id.map(|id| id.0)));
+        push_optional(
+            query,
+            "c.assignee_id",
+            self.assignee.iter().map(|id| id.map(|id| id.0)),
+        );
+        push_optional(
+            query,
+            "c.team_id",
+            self.team.iter().map(|id| id.map(|id| id.0)),
+        );
         push_ids(query, "c.channel_id", self.channel.iter().map(|id| id.0));
         push_ids(query, "c.contact_id", self.contact.iter().map(|id| id.0));
         if let Some(failed) = self.has_failed_send {
@@ -74,7 +92,12 @@ fn push_ids(
 ) {
     let ids: Vec<Uuid> = ids.collect();
     if !ids.is_empty() {
-        query.push(" and ").push(column).push(" = any (").push_bind(ids).push(")");
+        query
+            .push(" and ")
+            .push(column)
+            .push(" = any (")
+            .push_bind(ids)
+            .push(")");
     }
 }
 
@@ -88,7 +111,12 @@ fn push_optional(
         return;
     }
     let some: Vec<Uuid> = ids.iter().copied().flatten().collect();
-    query.push(" and (").push(column).push(" = any (").push_bind(some).push(")");
+    query
+        .push(" and (")
+        .push(column)
+        .push(" = any (")
+        .push_bind(some)
+        .push(")");
     if ids.contains(&None) {
         query.push(" or ").push(column).push(" is null");
     }
@@ -122,7 +150,10 @@ impl SortField {
     /// The field of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(field, _)| field)
+        Self::ALL
+            .into_iter()
+            .find(|(_, known)| *known == name)
+            .map(|(field, _)| field)
     }
 
     /// What is compared; none sorts last in either direction.
@@ -193,7 +224,12 @@ impl Page {
             (" > ", "", "'infinity'")
         };
         if let Some(key) = self.after {
-            query.push(" and (").push(expression).push(", c.id)").push(beyond).push("(");
+            query
+                .push(" and (")
+                .push(expression)
+                .push(", c.id)")
+                .push(beyond)
+                .push("(");
             match key.at {
                 Some(at) => query.push_bind(Ts::from(at)),
                 None => query.push(absent).push("::timestamptz"),

@@ -50,7 +50,12 @@ impl StoredClock {
         })
     }
 
-    fn start(policy: &Policy, cycle: i32, clock: RunningClock, started_by: MessageId) -> Option<Self> {
+    fn start(
+        policy: &Policy,
+        cycle: i32,
+        clock: RunningClock,
+        started_by: MessageId,
+    ) -> Option<Self> {
         let target = policy.target(clock.kind)?;
         let mut stored = Self {
             id: ClockId(Uuid::now_v7()),
@@ -80,9 +85,13 @@ impl StoredClock {
         match end {
             None => self.state == "running",
             Some(ClockEnd::Answered(at, by)) => {
-                self.state.starts_with("met") && self.settled_at == Some(at) && self.settled_by == Some(by.0)
+                self.state.starts_with("met")
+                    && self.settled_at == Some(at)
+                    && self.settled_by == Some(by.0)
             }
-            Some(ClockEnd::Cancelled(at)) => self.state == "cancelled" && self.settled_at == Some(at),
+            Some(ClockEnd::Cancelled(at)) => {
+                self.state == "cancelled" && self.settled_at == Some(at)
+            }
         }
     }
 
@@ -96,11 +105,19 @@ impl StoredClock {
 
 impl Ledger {
     pub(super) fn run_clock(&mut self, id: ConversationId, op: ClockOp, cause: &Cause) {
-        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return;
+        };
         match op {
             ClockOp::Start(clock, message) => {
-                let Some(policy) = self.policies.get(&conversation.brand) else { return };
-                let Some(stored) = StoredClock::start(policy, conversation.state.cycle, clock, message) else { return };
+                let Some(policy) = self.policies.get(&conversation.brand) else {
+                    return;
+                };
+                let Some(stored) =
+                    StoredClock::start(policy, conversation.state.cycle, clock, message)
+                else {
+                    return;
+                };
                 conversation.clock = Some(stored.clone());
                 self.put_clock(id, stored.clone());
                 self.emit(id, EventType::SlaStarted, cause, Some(stored.view()));
@@ -117,7 +134,13 @@ impl Ledger {
 
     /// Ends a clock, with the verdict. A breach that nobody has told yet is told now: a breach is
     /// never dropped. One that a better-informed answer disproves is withdrawn.
-    fn settle(&mut self, id: ConversationId, clock: &mut StoredClock, end: ClockEnd, cause: &Cause) {
+    fn settle(
+        &mut self,
+        id: ConversationId,
+        clock: &mut StoredClock,
+        end: ClockEnd,
+        cause: &Cause,
+    ) {
         let (ended_at, state, kind) = match end {
             ClockEnd::Answered(at, by) => {
                 clock.settled_by = Some(by.0);
@@ -143,7 +166,9 @@ impl Ledger {
 
     /// Tells a warning or a breach once: the row in `sla_firings` is its key.
     pub fn fire(&mut self, id: ConversationId, clock: &mut StoredClock, firing: Firing) {
-        let Some(conversation) = self.conversations.get(&id) else { return };
+        let Some(conversation) = self.conversations.get(&id) else {
+            return;
+        };
         self.firings.push(FiringRow {
             brand_id: conversation.brand.0,
             clock_id: clock.id.0,
@@ -168,8 +193,12 @@ impl Ledger {
 
     /// Fires what is due on a conversation's running clock; answers how many things were told.
     pub fn fire_due(&mut self, id: ConversationId) -> usize {
-        let Some(conversation) = self.conversations.get_mut(&id) else { return 0 };
-        let Some(mut clock) = conversation.clock.take() else { return 0 };
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return 0;
+        };
+        let Some(mut clock) = conversation.clock.take() else {
+            return 0;
+        };
         let firings = clock.timer().fire(self.now);
         for firing in &firings {
             self.fire(id, &mut clock, *firing);
@@ -185,19 +214,30 @@ impl Ledger {
 
     /// Brings stored clocks to what a fold says, changing only what differs.
     pub(super) fn match_clocks(
-        &mut self, id: ConversationId, folded: &[ClockFold], stored: Vec<StoredClock>, cause: &Cause,
+        &mut self,
+        id: ConversationId,
+        folded: &[ClockFold],
+        stored: Vec<StoredClock>,
+        cause: &Cause,
     ) {
         let place = |clock: &StoredClock| (clock.cycle, clock.kind, clock.ordinal);
-        let mut known: HashMap<_, StoredClock> = stored.into_iter().map(|clock| (place(&clock), clock)).collect();
+        let mut known: HashMap<_, StoredClock> = stored
+            .into_iter()
+            .map(|clock| (place(&clock), clock))
+            .collect();
         // Clocks that this transaction started before a late fact came are not stored yet.
         for (_, of, clock) in &self.clocks {
             if *of == id {
                 known.insert(place(clock), clock.clone());
             }
         }
-        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let Some(conversation) = self.conversations.get_mut(&id) else {
+            return;
+        };
         conversation.clock = None;
-        let Some(policy) = self.policies.get(&conversation.brand).copied() else { return };
+        let Some(policy) = self.policies.get(&conversation.brand).copied() else {
+            return;
+        };
         for wanted in folded {
             let key = (wanted.cycle, wanted.clock.kind, wanted.clock.ordinal);
             let clock = match known.remove(&key) {
@@ -210,7 +250,10 @@ impl Ledger {
                 conversation.clock = Some(clock);
             }
         }
-        let mut left: Vec<StoredClock> = known.into_values().filter(|clock| clock.state != "cancelled").collect();
+        let mut left: Vec<StoredClock> = known
+            .into_values()
+            .filter(|clock| clock.state != "cancelled")
+            .collect();
         left.sort_by_key(|clock| clock.id);
         for mut clock in left {
             // The fold knows of no such clock: its cause turned out to be something else.
@@ -223,7 +266,11 @@ impl Ledger {
     }
 
     fn match_new_clock(
-        &mut self, id: ConversationId, policy: &Policy, wanted: &ClockFold, cause: &Cause,
+        &mut self,
+        id: ConversationId,
+        policy: &Policy,
+        wanted: &ClockFold,
+        cause: &Cause,
     ) -> Option<StoredClock> {
         let mut clock = StoredClock::start(policy, wanted.cycle, wanted.clock, wanted.started_by)?;
         self.emit(id, EventType::SlaStarted, cause, Some(clock.view()));
@@ -235,7 +282,11 @@ impl Ledger {
     }
 
     fn match_clock(
-        &mut self, id: ConversationId, mut clock: StoredClock, wanted: &ClockFold, cause: &Cause,
+        &mut self,
+        id: ConversationId,
+        mut clock: StoredClock,
+        wanted: &ClockFold,
+        cause: &Cause,
     ) -> Option<StoredClock> {
         let before = clock.clone();
         let started_at: Timestamp = wanted.clock.started_at;
@@ -243,8 +294,11 @@ impl Ledger {
             clock.started_at = started_at;
             clock.due_at = clock.target.due(started_at);
             clock.warn_at = clock.target.warning(started_at);
-            clock.next_fire_at =
-                if clock.state == "running" { clock.timer().next_fire_at() } else { clock.next_fire_at };
+            clock.next_fire_at = if clock.state == "running" {
+                clock.timer().next_fire_at()
+            } else {
+                clock.next_fire_at
+            };
             self.emit(id, EventType::SlaRetargeted, cause, Some(clock.view()));
         }
         clock.started_by = wanted.started_by.0;
@@ -263,7 +317,9 @@ impl Ledger {
     }
 
     fn put_clock(&mut self, id: ConversationId, clock: StoredClock) {
-        let Some(conversation) = self.conversations.get(&id) else { return };
+        let Some(conversation) = self.conversations.get(&id) else {
+            return;
+        };
         let brand = conversation.brand;
         self.clocks.retain(|(_, _, known)| known.id != clock.id);
         self.clocks.push((brand, id, clock));

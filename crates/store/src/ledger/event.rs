@@ -52,12 +52,20 @@ impl Cause {
     /// Roost itself, on nobody's request.
     #[must_use]
     pub fn system() -> Self {
-        Self { actor: Actor::System, request_id: None, client_ref: None }
+        Self {
+            actor: Actor::System,
+            request_id: None,
+            client_ref: None,
+        }
     }
 
     /// Somebody, in the course of a request.
     #[must_use]
     pub fn new(actor: Actor, request_id: Option<String>) -> Self {
-        Self { actor, request_id, client_ref: None }
+        Self {
+            actor,
+            request_id,
+            client_ref: None,
+        }
     }
 }

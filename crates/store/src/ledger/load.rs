@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use roost_domain::conversation::{Fact, FactKind, Order, Reply, RunningClock, State, Then, clamp_for_clocks};
+use roost_domain::conversation::{
+    Fact, FactKind, Order, Reply, RunningClock, State, Then, clamp_for_clocks,
+};
 use roost_domain::ids::{
-    BrandId, ChannelId, ClockId, ContactId, ConversationId, IdentityId, MemberId, MessageId, PolicyId, TeamId,
+    BrandId, ChannelId, ClockId, ContactId, ConversationId, IdentityId, MemberId, MessageId,
+    PolicyId, TeamId,
 };
 use roost_domain::sla::Target;
 use sqlx::PgConnection;
@@ -29,11 +32,13 @@ pub struct IdentityKey {
 }
 
 pub(crate) fn parse<T: FromStr>(text: &str) -> Result<T, StoreError> {
-    text.parse().map_err(|_| StoreError::Corrupt(text.to_owned()))
+    text.parse()
+        .map_err(|_| StoreError::Corrupt(text.to_owned()))
 }
 
 pub(super) async fn policies(
-    connection: &mut PgConnection, brands: &[BrandId],
+    connection: &mut PgConnection,
+    brands: &[BrandId],
 ) -> Result<(Timestamp, BTreeMap<BrandId, Policy>), StoreError> {
     #[derive(sqlx::FromRow)]
     struct Row {
@@ -58,10 +63,17 @@ pub(super) async fn policies(
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    let now = rows.first().map_or_else(Timestamp::default, |row| row.now.get());
+    let now = rows
+        .first()
+        .map_or_else(Timestamp::default, |row| row.now.get());
     let policies = rows.into_iter().filter_map(|row| {
         let warning_percent = row.warning_percent?;
-        let target = |seconds: Option<i64>| seconds.map(|seconds| Target { seconds, warning_percent });
+        let target = |seconds: Option<i64>| {
+            seconds.map(|seconds| Target {
+                seconds,
+                warning_percent,
+            })
+        };
         let policy = Policy {
             id: PolicyId(row.id?),
             first_response: target(row.first_response_seconds),
@@ -118,13 +130,19 @@ impl TryFrom<ConversationRow> for Conversation {
     fn try_from(row: ConversationRow) -> Result<Self, StoreError> {
         let get = |ts: Option<Ts>| ts.map(Ts::get);
         let running = match (row.clock_kind, row.clock_ordinal, row.clock_started_at) {
-            (Some(kind), Some(ordinal), Some(at)) => {
-                Some(RunningClock { kind: parse(&kind)?, ordinal, started_at: at.get() })
-            }
+            (Some(kind), Some(ordinal), Some(at)) => Some(RunningClock {
+                kind: parse(&kind)?,
+                ordinal,
+                started_at: at.get(),
+            }),
             _ => None,
         };
         let last = match (row.last_order_at, row.last_order_no, row.last_order_id) {
-            (Some(at), Some(no), Some(id)) => Some(Order { at: at.get(), no, id }),
+            (Some(at), Some(no), Some(id)) => Some(Order {
+                at: at.get(),
+                no,
+                id,
+            }),
             _ => None,
         };
         Ok(Self {
@@ -133,7 +151,8 @@ impl TryFrom<ConversationRow> for Conversation {
             channel: ChannelId(row.channel_id),
             identity: IdentityId(row.identity_id),
             contact: ContactId(row.contact_id),
-            bucket: u8::try_from(row.bucket).map_err(|_| StoreError::Corrupt("bucket".to_owned()))?,
+            bucket: u8::try_from(row.bucket)
+                .map_err(|_| StoreError::Corrupt("bucket".to_owned()))?,
             priority: parse(&row.priority)?,
             team: row.team_id.map(TeamId),
             assignee: row.assignee_id.map(MemberId),
@@ -170,7 +189,9 @@ impl TryFrom<ConversationRow> for Conversation {
 }
 
 pub(super) async fn lock_ids(
-    connection: &mut PgConnection, brand: BrandId, ids: &[ConversationId],
+    connection: &mut PgConnection,
+    brand: BrandId,
+    ids: &[ConversationId],
 ) -> Result<Vec<Conversation>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let rows: Vec<ConversationRow> = sqlx::query_as(
@@ -191,7 +212,8 @@ pub(super) async fn lock_ids(
 /// The unresolved conversation of each identity and its three newest resolved ones: a late message
 /// may belong to one that ended before the last.
 pub(super) async fn lock_identities(
-    connection: &mut PgConnection, keys: &[IdentityKey],
+    connection: &mut PgConnection,
+    keys: &[IdentityKey],
 ) -> Result<Vec<Conversation>, StoreError> {
     let brands: Vec<Uuid> = keys.iter().map(|key| key.brand.0).collect();
     let channels: Vec<Uuid> = keys.iter().map(|key| key.channel.0).collect();
@@ -223,11 +245,15 @@ pub(super) async fn lock_identities(
 }
 
 async fn with_clocks(
-    connection: &mut PgConnection, rows: Vec<ConversationRow>,
+    connection: &mut PgConnection,
+    rows: Vec<ConversationRow>,
 ) -> Result<Vec<Conversation>, StoreError> {
     // Most messages come to a conversation whose clock runs or is blank; only those rows are read.
-    let running: Vec<(Uuid, Uuid)> =
-        rows.iter().filter(|row| row.clock_kind.is_some()).map(|row| (row.brand_id, row.id)).collect();
+    let running: Vec<(Uuid, Uuid)> = rows
+        .iter()
+        .filter(|row| row.clock_kind.is_some())
+        .map(|row| (row.brand_id, row.id))
+        .collect();
     let mut clocks = HashMap::new();
     if !running.is_empty() {
         for row in clock_rows(connection, &running, true).await? {
@@ -279,7 +305,10 @@ impl TryFrom<ClockRow> for StoredClock {
             ordinal: row.ordinal,
             state: row.state,
             policy: PolicyId(row.policy_id),
-            target: Target { seconds: row.target_seconds, warning_percent: row.warning_percent },
+            target: Target {
+                seconds: row.target_seconds,
+                warning_percent: row.warning_percent,
+            },
             started_at: row.started_at.get(),
             started_by: row.started_by,
             due_at: row.due_at.get(),
@@ -296,7 +325,9 @@ impl TryFrom<ClockRow> for StoredClock {
 }
 
 async fn clock_rows(
-    connection: &mut PgConnection, of: &[(Uuid, Uuid)], running_only: bool,
+    connection: &mut PgConnection,
+    of: &[(Uuid, Uuid)],
+    running_only: bool,
 ) -> Result<Vec<ClockRow>, StoreError> {
     let (brands, ids): (Vec<Uuid>, Vec<Uuid>) = of.iter().copied().unzip();
     Ok(sqlx::query_as(
@@ -317,7 +348,8 @@ async fn clock_rows(
 
 /// Every clock of these conversations.
 pub(super) async fn clocks(
-    connection: &mut PgConnection, of: &[(BrandId, ConversationId)],
+    connection: &mut PgConnection,
+    of: &[(BrandId, ConversationId)],
 ) -> Result<HashMap<ConversationId, Vec<StoredClock>>, StoreError> {
     let of: Vec<(Uuid, Uuid)> = of.iter().map(|(brand, id)| (brand.0, id.0)).collect();
     let mut found: HashMap<ConversationId, Vec<StoredClock>> = HashMap::new();
@@ -330,7 +362,8 @@ pub(super) async fn clocks(
 
 /// Every stored fact of these conversations: messages that count, and acts.
 pub(super) async fn facts(
-    connection: &mut PgConnection, of: &[(BrandId, ConversationId)],
+    connection: &mut PgConnection,
+    of: &[(BrandId, ConversationId)],
 ) -> Result<HashMap<ConversationId, Vec<Fact>>, StoreError> {
     #[derive(sqlx::FromRow)]
     struct Row {
@@ -345,7 +378,8 @@ pub(super) async fn facts(
         stored_seq: i64,
         created_at: Ts,
     }
-    let (brands, ids): (Vec<Uuid>, Vec<Uuid>) = of.iter().map(|(brand, id)| (brand.0, id.0)).unzip();
+    let (brands, ids): (Vec<Uuid>, Vec<Uuid>) =
+        of.iter().map(|(brand, id)| (brand.0, id.0)).unzip();
     let rows: Vec<Row> = sqlx::query_as(
         "with wanted as (
              select * from unnest($1::uuid[], $2::uuid[]) as w (brand_id, conversation_id)
@@ -386,12 +420,19 @@ pub(super) async fn facts(
                 FactKind::Act(kind.act())
             }
         };
-        found.entry(ConversationId(row.conversation_id)).or_default().push(Fact {
-            order: Order { at, no: row.order_no, id: row.id },
-            clock_at: clamp_for_clocks(at, row.created_at.get()),
-            stored_seq: row.stored_seq,
-            kind,
-        });
+        found
+            .entry(ConversationId(row.conversation_id))
+            .or_default()
+            .push(Fact {
+                order: Order {
+                    at,
+                    no: row.order_no,
+                    id: row.id,
+                },
+                clock_at: clamp_for_clocks(at, row.created_at.get()),
+                stored_seq: row.stored_seq,
+                kind,
+            });
     }
     Ok(found)
 }

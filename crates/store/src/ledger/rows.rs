@@ -1,5 +1,5 @@
-//! Rows as they are written. They go to the database as one JSON array a table, so that a batch
-//! costs one round trip for each table whatever its size.
+//! Rows as they are written. A batch costs one round trip for each table whatever its size: those
+//! that most messages write go as an array for each column, the others as one JSON array a table.
 
 use jiff::Timestamp;
 use roost_domain::conversation::{Act, Fact, FactKind, Order};
@@ -10,8 +10,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Cause, Conversation};
+use crate::ts::Ts;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct EventRow {
     pub(super) brand_id: Uuid,
     pub(super) id: Uuid,
@@ -24,13 +25,17 @@ pub(super) struct EventRow {
     pub(super) request_id: Option<String>,
     pub(super) client_ref: Option<String>,
     pub(super) bucket: i16,
-    pub(super) occurred_at: Timestamp,
+    pub(super) occurred_at: Ts,
     pub(super) data: Value,
 }
 
 impl EventRow {
     pub(super) fn of_conversation(
-        conversation: &Conversation, now: Timestamp, kind: EventType, cause: &Cause, data: Value,
+        conversation: &Conversation,
+        now: Timestamp,
+        kind: EventType,
+        cause: &Cause,
+        data: Value,
     ) -> Self {
         Self {
             brand_id: conversation.brand.0,
@@ -44,7 +49,7 @@ impl EventRow {
             request_id: cause.request_id.clone(),
             client_ref: cause.client_ref.clone(),
             bucket: i16::from(conversation.bucket),
-            occurred_at: now,
+            occurred_at: now.into(),
             data,
         }
     }
@@ -119,28 +124,28 @@ pub struct NewMessage {
     pub outbound: Option<NewOutbound>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct MessageRow {
-    brand_id: Uuid,
-    id: Uuid,
-    conversation_id: Uuid,
-    channel_id: Uuid,
-    kind: &'static str,
-    author_type: &'static str,
-    author_id: Option<Uuid>,
-    text: String,
-    entities: Option<Value>,
-    quick_reply_answer: Option<Value>,
-    initiated_via: Option<Value>,
-    order_at: Timestamp,
-    order_no: i64,
-    stored_seq: i64,
-    is_history: bool,
-    is_unreadable: bool,
-    sent_at: Option<Timestamp>,
-    platform_event_id: Option<String>,
-    client_ref: Option<String>,
-    created_at: Timestamp,
+    pub(super) brand_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) conversation_id: Uuid,
+    pub(super) channel_id: Uuid,
+    pub(super) kind: &'static str,
+    pub(super) author_type: &'static str,
+    pub(super) author_id: Option<Uuid>,
+    pub(super) text: String,
+    pub(super) entities: Option<Value>,
+    pub(super) quick_reply_answer: Option<Value>,
+    pub(super) initiated_via: Option<Value>,
+    pub(super) order_at: Ts,
+    pub(super) order_no: i64,
+    pub(super) stored_seq: i64,
+    pub(super) is_history: bool,
+    pub(super) is_unreadable: bool,
+    pub(super) sent_at: Option<Ts>,
+    pub(super) platform_event_id: Option<String>,
+    pub(super) client_ref: Option<String>,
+    pub(super) created_at: Ts,
 }
 
 #[derive(Debug, Serialize)]
@@ -176,8 +181,12 @@ pub(super) struct OutboundRow {
 
 impl NewMessage {
     pub(super) fn into_rows(
-        self, conversation: &Conversation, now: Timestamp, messages: &mut Vec<MessageRow>,
-        attachments: &mut Vec<AttachmentRow>, outbound: &mut Vec<OutboundRow>,
+        self,
+        conversation: &Conversation,
+        now: Timestamp,
+        messages: &mut Vec<MessageRow>,
+        attachments: &mut Vec<AttachmentRow>,
+        outbound: &mut Vec<OutboundRow>,
     ) {
         let brand_id = conversation.brand.0;
         for (ordinal, file) in (0_i16..).zip(self.attachments) {
@@ -195,7 +204,11 @@ impl NewMessage {
             });
         }
         if let Some(out) = self.outbound {
-            let hex: String = out.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex: String = out
+                .fingerprint
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             outbound.push(OutboundRow {
                 brand_id,
                 message_id: self.id.0,
@@ -223,15 +236,15 @@ impl NewMessage {
             entities: self.entities,
             quick_reply_answer: self.quick_reply_answer,
             initiated_via: self.initiated_via,
-            order_at: self.order_at,
+            order_at: self.order_at.into(),
             order_no: self.order_no,
             stored_seq: conversation.last_seq,
             is_history: self.is_history,
             is_unreadable: self.is_unreadable,
-            sent_at: self.sent_at,
+            sent_at: self.sent_at.map(Into::into),
             platform_event_id: self.platform_event_id,
             client_ref: self.client_ref,
-            created_at: now,
+            created_at: now.into(),
         });
     }
 }
@@ -297,7 +310,12 @@ pub(super) struct ActRow {
 }
 
 impl ActRow {
-    pub(super) fn new(conversation: &Conversation, now: Timestamp, kind: ActKind, member: Option<MemberId>) -> Self {
+    pub(super) fn new(
+        conversation: &Conversation,
+        now: Timestamp,
+        kind: ActKind,
+        member: Option<MemberId>,
+    ) -> Self {
         Self {
             brand_id: conversation.brand.0,
             conversation_id: conversation.id.0,
@@ -315,7 +333,11 @@ impl ActRow {
 
     pub(super) fn fact(&self, now: Timestamp, kind: ActKind) -> Fact {
         Fact {
-            order: Order { at: now, no: 0, id: self.id },
+            order: Order {
+                at: now,
+                no: 0,
+                id: self.id,
+            },
             clock_at: now,
             stored_seq: self.stored_seq,
             kind: FactKind::Act(kind.act()),
@@ -332,44 +354,44 @@ pub(super) struct FiringRow {
     pub(super) fired_at: Timestamp,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct ConversationRow<'a> {
-    brand_id: Uuid,
-    id: Uuid,
-    channel_id: Uuid,
-    identity_id: Uuid,
-    contact_id: Uuid,
-    bucket: i16,
-    status: &'static str,
-    priority: &'static str,
-    team_id: Option<Uuid>,
-    assignee_id: Option<Uuid>,
-    assigned_at: Option<Timestamp>,
-    queued_at: Option<Timestamp>,
-    waiting_reason: Option<&'a str>,
-    version: i64,
-    last_seq: i64,
-    cycle: i32,
-    cycle_started_at: Timestamp,
-    waiting_since: Option<Timestamp>,
-    resolved_at: Option<Timestamp>,
-    snoozed_until: Option<Timestamp>,
-    clock_kind: Option<&'static str>,
-    clock_ordinal: Option<i32>,
-    clock_started_at: Option<Timestamp>,
-    first_response_done: bool,
-    next_responses: i32,
-    last_order_at: Option<Timestamp>,
-    last_order_no: Option<i64>,
-    last_order_id: Option<Uuid>,
-    last_inbound_seq: i64,
-    opened_at: Timestamp,
-    preview: &'a str,
-    last_message_at: Option<Timestamp>,
-    has_failed_send: bool,
-    customer_read_no: i64,
-    origin_kind: Option<&'a str>,
-    origin_ref: Option<&'a str>,
+    pub(super) brand_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) channel_id: Uuid,
+    pub(super) identity_id: Uuid,
+    pub(super) contact_id: Uuid,
+    pub(super) bucket: i16,
+    pub(super) status: &'static str,
+    pub(super) priority: &'static str,
+    pub(super) team_id: Option<Uuid>,
+    pub(super) assignee_id: Option<Uuid>,
+    pub(super) assigned_at: Option<Ts>,
+    pub(super) queued_at: Option<Ts>,
+    pub(super) waiting_reason: Option<&'a str>,
+    pub(super) version: i64,
+    pub(super) last_seq: i64,
+    pub(super) cycle: i32,
+    pub(super) cycle_started_at: Ts,
+    pub(super) waiting_since: Option<Ts>,
+    pub(super) resolved_at: Option<Ts>,
+    pub(super) snoozed_until: Option<Ts>,
+    pub(super) clock_kind: Option<&'static str>,
+    pub(super) clock_ordinal: Option<i32>,
+    pub(super) clock_started_at: Option<Ts>,
+    pub(super) first_response_done: bool,
+    pub(super) next_responses: i32,
+    pub(super) last_order_at: Option<Ts>,
+    pub(super) last_order_no: Option<i64>,
+    pub(super) last_order_id: Option<Uuid>,
+    pub(super) last_inbound_seq: i64,
+    pub(super) opened_at: Ts,
+    pub(super) preview: &'a str,
+    pub(super) last_message_at: Option<Ts>,
+    pub(super) has_failed_send: bool,
+    pub(super) customer_read_no: i64,
+    pub(super) origin_kind: Option<&'a str>,
+    pub(super) origin_ref: Option<&'a str>,
 }
 
 impl<'a> From<&'a Conversation> for ConversationRow<'a> {
@@ -386,32 +408,35 @@ impl<'a> From<&'a Conversation> for ConversationRow<'a> {
             priority: conversation.priority.as_str(),
             team_id: conversation.team.map(|team| team.0),
             assignee_id: conversation.assignee.map(|assignee| assignee.0),
-            assigned_at: conversation.assigned_at,
-            queued_at: conversation.queued_at,
+            assigned_at: conversation.assigned_at.map(Into::into),
+            queued_at: conversation.queued_at.map(Into::into),
             waiting_reason: conversation.waiting_reason.as_deref(),
             version: conversation.version,
             last_seq: conversation.last_seq,
             cycle: state.cycle,
-            cycle_started_at: state.cycle_started_at,
-            waiting_since: state.waiting_since,
-            resolved_at: state.resolved_at,
-            snoozed_until: state.snoozed_until,
+            cycle_started_at: state.cycle_started_at.into(),
+            waiting_since: state.waiting_since.map(Into::into),
+            resolved_at: state.resolved_at.map(Into::into),
+            snoozed_until: state.snoozed_until.map(Into::into),
             clock_kind: state.running.map(|clock| clock.kind.as_str()),
             clock_ordinal: state.running.map(|clock| clock.ordinal),
-            clock_started_at: state.running.map(|clock| clock.started_at),
+            clock_started_at: state.running.map(|clock| clock.started_at.into()),
             first_response_done: state.first_response_done,
             next_responses: state.next_responses,
-            last_order_at: state.last.map(|order| order.at),
+            last_order_at: state.last.map(|order| order.at.into()),
             last_order_no: state.last.map(|order| order.no),
             last_order_id: state.last.map(|order| order.id),
             last_inbound_seq: state.last_inbound_seq,
-            opened_at: conversation.opened_at,
+            opened_at: conversation.opened_at.into(),
             preview: &conversation.preview,
-            last_message_at: conversation.last_message_at,
+            last_message_at: conversation.last_message_at.map(Into::into),
             has_failed_send: conversation.has_failed_send,
             customer_read_no: conversation.customer_read_no,
             origin_kind: conversation.origin.as_ref().map(|(kind, _)| kind.as_str()),
-            origin_ref: conversation.origin.as_ref().map(|(_, reference)| reference.as_str()),
+            origin_ref: conversation
+                .origin
+                .as_ref()
+                .map(|(_, reference)| reference.as_str()),
         }
     }
 }

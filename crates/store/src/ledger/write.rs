@@ -62,11 +62,29 @@ impl<'a> ClockRow<'a> {
     }
 }
 
+/// As [`write`], an array for each column, in the order of the statement's parameters. PostgreSQL
+/// takes a row in a tenth of the time that it takes to read it out of JSON.
+macro_rules! write_columns {
+    ($connection:expr, $statement:expr, $rows:expr, [$($column:ident),+ $(,)?]) => {
+        if !$rows.is_empty() {
+            sqlx::query($statement)
+                $(.bind($rows.iter().map(|row| &row.$column).collect::<Vec<_>>()))+
+                .execute(&mut *$connection)
+                .await?;
+        }
+    };
+}
+
 async fn write<T: Serialize>(
-    connection: &mut PgConnection, statement: &'static str, rows: &[T],
+    connection: &mut PgConnection,
+    statement: &'static str,
+    rows: &[T],
 ) -> Result<(), StoreError> {
     if !rows.is_empty() {
-        sqlx::query(statement).bind(Json(rows)).execute(connection).await?;
+        sqlx::query(statement)
+            .bind(Json(rows))
+            .execute(connection)
+            .await?;
     }
     Ok(())
 }
@@ -77,38 +95,133 @@ impl Ledger {
     /// # Errors
     /// When the database fails or a constraint refuses.
     pub async fn flush(mut self, connection: &mut PgConnection) -> Result<usize, StoreError> {
-        let touched: Vec<ConversationRow<'_>> =
-            self.conversations.values().filter(|conversation| conversation.touched).map(Into::into).collect();
+        let touched: Vec<ConversationRow<'_>> = self
+            .conversations
+            .values()
+            .filter(|conversation| conversation.touched)
+            .map(Into::into)
+            .collect();
         // Settled clocks first: an index allows one running clock of a kind.
-        self.clocks.sort_by_key(|(_, _, clock)| (clock.state == "running", clock.id));
-        let clocks: Vec<ClockRow<'_>> =
-            self.clocks.iter().map(|(brand, id, clock)| ClockRow::new(brand.0, id.0, clock)).collect();
-        write(connection, CONVERSATIONS, &touched).await?;
-        write(connection, MESSAGES, &self.messages).await?;
+        self.clocks
+            .sort_by_key(|(_, _, clock)| (clock.state == "running", clock.id));
+        let clocks: Vec<ClockRow<'_>> = self
+            .clocks
+            .iter()
+            .map(|(brand, id, clock)| ClockRow::new(brand.0, id.0, clock))
+            .collect();
+        write_columns!(
+            connection,
+            CONVERSATIONS,
+            touched,
+            [
+                brand_id,
+                id,
+                channel_id,
+                identity_id,
+                contact_id,
+                bucket,
+                status,
+                priority,
+                team_id,
+                assignee_id,
+                assigned_at,
+                queued_at,
+                waiting_reason,
+                version,
+                last_seq,
+                cycle,
+                cycle_started_at,
+                waiting_since,
+                resolved_at,
+                snoozed_until,
+                clock_kind,
+                clock_ordinal,
+                clock_started_at,
+                first_response_done,
+                next_responses,
+                last_order_at,
+                last_order_no,
+                last_order_id,
+                last_inbound_seq,
+                opened_at,
+                preview,
+                last_message_at,
+                has_failed_send,
+                customer_read_no,
+                origin_kind,
+                origin_ref,
+            ]
+        );
+        write_columns!(
+            connection,
+            MESSAGES,
+            self.messages,
+            [
+                brand_id,
+                id,
+                conversation_id,
+                channel_id,
+                kind,
+                author_type,
+                author_id,
+                text,
+                entities,
+                quick_reply_answer,
+                initiated_via,
+                order_at,
+                order_no,
+                stored_seq,
+                is_history,
+                is_unreadable,
+                sent_at,
+                platform_event_id,
+                client_ref,
+                created_at,
+            ]
+        );
         write(connection, ATTACHMENTS, &self.attachments).await?;
         write(connection, OUTBOUND, &self.outbound).await?;
         write(connection, ACTS, &self.acts).await?;
         write(connection, CLOCKS, &clocks).await?;
         write(connection, FIRINGS, &self.firings).await?;
-        write(connection, EVENTS, &self.events).await?;
+        write_columns!(
+            connection,
+            EVENTS,
+            self.events,
+            [
+                brand_id,
+                id,
+                conversation_id,
+                seq,
+                r#type,
+                subject_id,
+                actor_type,
+                actor_id,
+                request_id,
+                client_ref,
+                bucket,
+                occurred_at,
+                data,
+            ]
+        );
         Ok(self.events.len())
     }
 }
 
 const CONVERSATIONS: &str = "
 insert into conversations as c (
-    brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id, assignee_id, assigned_at,
-    queued_at, waiting_reason, version, last_seq, cycle, cycle_started_at, waiting_since, resolved_at, snoozed_until,
-    clock_kind, clock_ordinal, clock_started_at, first_response_done, next_responses, last_order_at, last_order_no,
-    last_order_id, last_inbound_seq, opened_at, preview, last_message_at, has_failed_send,
-    customer_read_no, origin_kind, origin_ref)
-select
-    brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id, assignee_id, assigned_at,
-    queued_at, waiting_reason, version, last_seq, cycle, cycle_started_at, waiting_since, resolved_at, snoozed_until,
-    clock_kind, clock_ordinal, clock_started_at, first_response_done, next_responses, last_order_at, last_order_no,
-    last_order_id, last_inbound_seq, opened_at, preview, last_message_at, has_failed_send,
-    customer_read_no, origin_kind, origin_ref
-from jsonb_populate_recordset(null::conversations, $1)
+    brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id, assignee_id,
+    assigned_at, queued_at, waiting_reason, version, last_seq, cycle, cycle_started_at, waiting_since,
+    resolved_at, snoozed_until, clock_kind, clock_ordinal, clock_started_at, first_response_done,
+    next_responses, last_order_at, last_order_no, last_order_id, last_inbound_seq, opened_at, preview,
+    last_message_at, has_failed_send, customer_read_no, origin_kind, origin_ref)
+select * from unnest(
+    $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::smallint[], $7::text[], $8::text[],
+    $9::uuid[], $10::uuid[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::bigint[], $15::bigint[],
+    $16::int[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::text[],
+    $22::int[], $23::timestamptz[], $24::boolean[], $25::int[], $26::timestamptz[], $27::bigint[], $28::uuid[],
+    $29::bigint[], $30::timestamptz[], $31::text[], $32::timestamptz[], $33::boolean[], $34::bigint[],
+    $35::text[], $36::text[])
 on conflict (brand_id, id) do update set
     status = excluded.status, priority = excluded.priority, team_id = excluded.team_id,
     assignee_id = excluded.assignee_id, assigned_at = excluded.assigned_at, queued_at = excluded.queued_at,
@@ -126,13 +239,12 @@ on conflict (brand_id, id) do update set
 const MESSAGES: &str = "
 insert into messages (
     brand_id, id, conversation_id, channel_id, kind, author_type, author_id, text, entities, quick_reply_answer,
-    initiated_via, order_at, order_no, stored_seq, is_history, is_unreadable,
-    sent_at, platform_event_id, client_ref, created_at)
-select
-    brand_id, id, conversation_id, channel_id, kind, author_type, author_id, text, entities, quick_reply_answer,
-    initiated_via, order_at, order_no, stored_seq, is_history, is_unreadable,
-    sent_at, platform_event_id, client_ref, created_at
-from jsonb_populate_recordset(null::messages, $1)";
+    initiated_via, order_at, order_no, stored_seq, is_history, is_unreadable, sent_at, platform_event_id,
+    client_ref, created_at)
+select * from unnest(
+    $1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::jsonb[],
+    $10::jsonb[], $11::jsonb[], $12::timestamptz[], $13::bigint[], $14::bigint[], $15::boolean[],
+    $16::boolean[], $17::timestamptz[], $18::text[], $19::text[], $20::timestamptz[])";
 
 const ATTACHMENTS: &str = "
 insert into attachments (brand_id, id, message_id, ordinal, type, content_type, source_url, width, height, data)
@@ -177,7 +289,6 @@ const EVENTS: &str = "
 insert into events (
     brand_id, id, conversation_id, seq, type, subject_id, actor_type, actor_id, request_id, client_ref, bucket,
     occurred_at, data)
-select
-    brand_id, id, conversation_id, seq, type, subject_id, actor_type, actor_id, request_id, client_ref, bucket,
-    occurred_at, data
-from jsonb_populate_recordset(null::events, $1)";
+select * from unnest(
+    $1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::uuid[], $7::text[], $8::uuid[],
+    $9::text[], $10::text[], $11::smallint[], $12::timestamptz[], $13::jsonb[])";

@@ -47,6 +47,16 @@ pub enum MemberOutcome {
     UnknownTeam,
 }
 
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    name: String,
+    capacity: i32,
+    role: String,
+    active: bool,
+    external_id: Option<String>,
+}
+
 /// Changes a member. What they hold is given back by [`release`], after this has been committed: by
 /// then nobody gives them anything new, and conversations are locked before members.
 ///
@@ -59,30 +69,46 @@ pub async fn change(
     cause: &Cause,
 ) -> Result<MemberOutcome, StoreError> {
     let brand = tx.brand();
-    // Owners are locked together, so that two of them can't leave at once.
-    let owners: Vec<Uuid> = sqlx::query_scalar(
-        "select id from members where brand_id = $1 and role = 'owner' and active order by id for update",
-    )
-    .bind(brand.0)
-    .fetch_all(tx.conn())
-    .await?;
-    let before: Option<(String, i32, String, bool, Option<String>)> = sqlx::query_as(
-        "select name, capacity, role, active, external_id from members where brand_id = $1 and id = $2 for update",
+    // The member and the owners are locked by one statement, in the order of their ids as everywhere:
+    // two owners can't leave at once, and the router can't be met half-way. Keys stay free, so that
+    // rows that refer to a member can be written meanwhile.
+    let locked: Vec<Row> = sqlx::query_as(
+        "select id, name, capacity, role, active, external_id from members
+         where brand_id = $1 and (id = $2 or role = 'owner' and active) order by id for no key update",
     )
     .bind(brand.0)
     .bind(id.0)
-    .fetch_optional(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
+    let is_only_owner = locked
+        .iter()
+        .filter(|row| row.role == "owner" && row.active)
+        .all(|row| row.id == id.0);
+    let before = locked.into_iter().find(|row| row.id == id.0).map(|row| {
+        (
+            row.name,
+            row.capacity,
+            row.role,
+            row.active,
+            row.external_id,
+        )
+    });
     let Some((name, capacity, role, active, external_id)) = before else {
         return Ok(MemberOutcome::Missing);
     };
-    let role_after = change.role.map_or_else(|| role.clone(), |role| role.as_str().to_owned());
+    let role_after = change
+        .role
+        .map_or_else(|| role.clone(), |role| role.as_str().to_owned());
     let active_after = change.active.unwrap_or(active);
-    if owners == [id.0] && (role_after != "owner" || !active_after) {
+    let is_owner = role == "owner" && active;
+    if is_owner && is_only_owner && (role_after != "owner" || !active_after) {
         return Ok(MemberOutcome::LastOwner);
     }
     let capacity_after = change.capacity.unwrap_or(capacity);
-    let external_after = change.external_id.clone().unwrap_or_else(|| external_id.clone());
+    let external_after = change
+        .external_id
+        .clone()
+        .unwrap_or_else(|| external_id.clone());
     sqlx::query(
         "update members set name = $3, capacity = $4, role = $5, active = $6, external_id = $7
          where brand_id = $1 and id = $2",
@@ -116,10 +142,16 @@ pub async fn change(
     }
     let is_renamed = change.name.as_ref().is_some_and(|wanted| *wanted != name);
     if !changed.is_empty() || is_renamed {
-        let data = json!({ "changed": changed });
+        let data = json!({
+            "role": role_after, "capacity": capacity_after, "active": active_after, "external_id": external_after,
+            "changed": changed,
+        });
         append_subject_event(tx, EventType::MemberUpdated, id.0, cause, data).await?;
     }
-    Ok(MemberOutcome::Done { left, deactivated: active && !active_after })
+    Ok(MemberOutcome::Done {
+        left,
+        deactivated: active && !active_after,
+    })
 }
 
 /// Replaces a member's teams; answers those before and those left, or none where one is unknown.
@@ -165,7 +197,12 @@ async fn set_teams(
     .bind(&wanted)
     .execute(tx.conn())
     .await?;
-    let left = before.iter().filter(|team| !wanted.contains(team)).copied().map(TeamId).collect();
+    let left = before
+        .iter()
+        .filter(|team| !wanted.contains(team))
+        .copied()
+        .map(TeamId)
+        .collect();
     Ok(Some((before.into_iter().map(TeamId).collect(), left)))
 }
 
@@ -206,8 +243,11 @@ pub async fn release(
     let held: Vec<ConversationId> = held.into_iter().map(ConversationId).collect();
     let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
     ledger.lock(tx.conn(), brand, &held).await?;
-    let still: Vec<ConversationId> =
-        ledger.all().filter(|one| one.assignee == Some(id)).map(|one| one.id).collect();
+    let still: Vec<ConversationId> = ledger
+        .all()
+        .filter(|one| one.assignee == Some(id))
+        .map(|one| one.id)
+        .collect();
     for conversation in &still {
         ledger.assign(*conversation, None, cause);
     }

@@ -63,12 +63,18 @@ pub enum PostOutcome {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn post(tx: &mut BrandTx, new: NewPost, cause: &Cause) -> Result<PostOutcome, StoreError> {
+pub async fn post(
+    tx: &mut BrandTx,
+    new: NewPost,
+    cause: &Cause,
+) -> Result<PostOutcome, StoreError> {
     let brand = tx.brand();
     let conversation = new.conversation;
     let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
     ledger.lock(tx.conn(), brand, &[conversation]).await?;
-    let Some(held) = ledger.get(conversation) else { return Ok(PostOutcome::Missing) };
+    let Some(held) = ledger.get(conversation) else {
+        return Ok(PostOutcome::Missing);
+    };
     let (identity, channel) = (held.identity, held.channel);
     if let Some(client_ref) = &new.client_ref
         && let Some(outcome) = find_repeat(tx, conversation, client_ref, &new.text).await?
@@ -76,14 +82,21 @@ pub async fn post(tx: &mut BrandTx, new: NewPost, cause: &Cause) -> Result<PostO
         return Ok(outcome);
     }
     let id = MessageId(Uuid::now_v7());
-    let cause = Cause { client_ref: new.client_ref.clone(), ..cause.clone() };
+    let cause = Cause {
+        client_ref: new.client_ref.clone(),
+        ..cause.clone()
+    };
     let data = Some(json!({ "message_id": id }));
     let (kind, outbound) = match new.kind {
         PostKind::Note => {
             ledger.emit(conversation, EventType::NoteCreated, &cause, data);
             ("note", None)
         }
-        PostKind::Reply { then_status, then_until, fingerprint } => {
+        PostKind::Reply {
+            then_status,
+            then_until,
+            fingerprint,
+        } => {
             let (recipient_id, channel_status): (String, String) = sqlx::query_as(
                 "select i.external_id, c.status from identities i
                  join channels c on c.brand_id = i.brand_id and c.id = $3
@@ -97,9 +110,15 @@ pub async fn post(tx: &mut BrandTx, new: NewPost, cause: &Cause) -> Result<PostO
             if channel_status == "disconnected" {
                 return Ok(PostOutcome::ChannelDisconnected);
             }
-            assignments::claim_by_reply(&mut ledger, tx.conn(), conversation, new.author, &cause).await?;
+            assignments::claim_by_reply(&mut ledger, tx.conn(), conversation, new.author, &cause)
+                .await?;
             ledger.emit(conversation, EventType::MessageQueued, &cause, data);
-            let outbound = NewOutbound { recipient_id, then_status, then_until, fingerprint };
+            let outbound = NewOutbound {
+                recipient_id,
+                then_status,
+                then_until,
+                fingerprint,
+            };
             ("reply", Some(outbound))
         }
     };
@@ -144,6 +163,10 @@ async fn find_repeat(
     .fetch_optional(tx.conn())
     .await?;
     Ok(before.map(|(id, is_same)| {
-        if is_same { PostOutcome::Repeated(MessageId(id)) } else { PostOutcome::RefReused }
+        if is_same {
+            PostOutcome::Repeated(MessageId(id))
+        } else {
+            PostOutcome::RefReused
+        }
     }))
 }

@@ -36,11 +36,19 @@ struct Concern {
     teams: Vec<Uuid>,
 }
 
+#[derive(sqlx::FromRow)]
+struct Row {
+    kind: String,
+    conversation_id: Option<Uuid>,
+    subject_id: Option<Uuid>,
+    assignee: Option<Json<Value>>,
+}
+
 async fn concern(tx: &mut BrandTx, events: &[EventId]) -> Result<Concern, StoreError> {
     let brand = tx.brand();
     let ids: Vec<Uuid> = events.iter().map(|id| id.0).collect();
-    let rows: Vec<(String, Option<Uuid>, Option<Uuid>, Option<Json<Value>>)> = sqlx::query_as(
-        "select type, conversation_id, subject_id, data -> 'changed' -> 'assignee_id'
+    let rows: Vec<Row> = sqlx::query_as(
+        "select type as kind, conversation_id, subject_id, data -> 'changed' -> 'assignee_id' as assignee
          from events where brand_id = $1 and id = any ($2)",
     )
     .bind(brand.0)
@@ -48,17 +56,18 @@ async fn concern(tx: &mut BrandTx, events: &[EventId]) -> Result<Concern, StoreE
     .fetch_all(tx.conn())
     .await?;
     let mut concern = Concern::default();
-    for (kind, conversation, subject, assignee) in rows {
-        concern.conversations.extend(conversation);
+    for row in rows {
+        concern.conversations.extend(row.conversation_id);
         // Whoever lost it has room.
-        let before =
-            assignee.and_then(|change| change.0.get(0).and_then(Value::as_str)?.parse().ok());
+        let before = row
+            .assignee
+            .and_then(|change| change.0.get(0).and_then(Value::as_str)?.parse().ok());
         concern
             .members
             .extend(before.map(|member: MemberId| member.0));
-        match subject {
-            Some(subject) if kind.starts_with("member.") => concern.members.push(subject),
-            Some(subject) if kind.starts_with("team.") => concern.teams.push(subject),
+        match row.subject_id {
+            Some(subject) if row.kind.starts_with("member.") => concern.members.push(subject),
+            Some(subject) if row.kind.starts_with("team.") => concern.teams.push(subject),
             Some(_) | None => {}
         }
     }

@@ -11,7 +11,7 @@ use roost_tests::process::{Process, clean, free_ports};
 
 use crate::bodies::requests;
 use crate::broker::Broker;
-use crate::cpu::{Parts, Shares};
+use crate::cpu::{Parts, Spent};
 use crate::house::{House, Roost, SECRET};
 use crate::load::{self, Answers};
 
@@ -25,7 +25,7 @@ pub(crate) struct Acks {
     /// 99 of 100 answers came within this.
     pub(crate) p99: Duration,
     /// Whose processor time it was.
-    pub(crate) shares: Shares,
+    pub(crate) spent: Spent,
 }
 
 /// What both are measured with.
@@ -45,10 +45,19 @@ pub(crate) async fn bare(bodies: &Bodies, broker: &Broker, folder: &Path) -> any
     let [port] = free_ports();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let program = std::env::current_exe()?;
-    let mut command = clean(program.to_str().context("the bench's own path is no text")?);
+    let mut command = clean(
+        program
+            .to_str()
+            .context("the bench's own path is no text")?,
+    );
     command
         .args(["bare-handler", "--listen", &address.to_string()])
-        .args(["--exchange", &format!("{}.ingress", broker.prefix), "--secret", SECRET])
+        .args([
+            "--exchange",
+            &format!("{}.ingress", broker.prefix),
+            "--secret",
+            SECRET,
+        ])
         .env("ROOST_TEST_AMQP_URL", setting("ROOST_TEST_AMQP_URL"));
     let handler = Process::start("bare-handler", folder, &mut command);
     for _ in 0..500 {
@@ -57,7 +66,9 @@ pub(crate) async fn bare(bodies: &Bodies, broker: &Broker, folder: &Path) -> any
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let acks = measure(bodies, address).await.with_context(|| handler.tail())?;
+    let acks = measure(bodies, address)
+        .await
+        .with_context(|| handler.tail())?;
     broker.purge().await?;
     Ok(acks)
 }
@@ -66,12 +77,22 @@ pub(crate) async fn bare(bodies: &Bodies, broker: &Broker, folder: &Path) -> any
 ///
 /// # Errors
 /// When it doesn't start, or doesn't acknowledge everything.
-pub(crate) async fn real(bodies: &Bodies, house: &House, broker: &Broker, folder: &Path) -> anyhow::Result<Acks> {
+pub(crate) async fn real(
+    bodies: &Bodies,
+    house: &House,
+    broker: &Broker,
+    folder: &Path,
+) -> anyhow::Result<Acks> {
     broker.purge().await?;
     let roost = Roost::start("ingester", house, &broker.prefix, folder).await?;
-    let acks = measure(bodies, roost.ingester).await.with_context(|| roost.tail())?;
+    let acks = measure(bodies, roost.ingester)
+        .await
+        .with_context(|| roost.tail())?;
     let spooled = roost.figure("roost_ingester_spooled_total").await?;
-    anyhow::ensure!(spooled == 0.0, "{spooled} events went to the spool: not the way that is measured");
+    anyhow::ensure!(
+        spooled == 0.0,
+        "{spooled} events went to the spool: not the way that is measured"
+    );
     drop(roost);
     broker.purge().await?;
     Ok(acks)
@@ -87,8 +108,13 @@ async fn measure(bodies: &Bodies, to: SocketAddr) -> anyhow::Result<Acks> {
     let parts = Parts::new(&ports)?;
     let before = parts.read()?;
     let answers = load::send(to, all, bodies.connections).await?;
-    let shares = parts.read()?.since(&before);
-    Ok(Acks { rate: answers.rate()?, median: at(&answers, 0.5), p99: at(&answers, 0.99), shares })
+    let spent = parts.read()?.since(&before);
+    Ok(Acks {
+        rate: answers.rate()?,
+        median: at(&answers, 0.5),
+        p99: at(&answers, 0.99),
+        spent,
+    })
 }
 
 /// A quantile of the answers' times.
@@ -98,10 +124,14 @@ fn at(answers: &Answers, quantile: f64) -> Duration {
 
 /// Where the services listen.
 pub(crate) fn service_ports() -> Vec<(&'static str, u16)> {
-    [("postgres", "ROOST_TEST_ADMIN_URL"), ("rabbitmq", "ROOST_TEST_AMQP_URL"), ("redis", "ROOST_TEST_REDIS_URL")]
-        .into_iter()
-        .filter_map(|(name, variable)| Some((name, port_of(&setting(variable))?)))
-        .collect()
+    [
+        ("postgres", "ROOST_TEST_ADMIN_URL"),
+        ("rabbitmq", "ROOST_TEST_AMQP_URL"),
+        ("redis", "ROOST_TEST_REDIS_URL"),
+    ]
+    .into_iter()
+    .filter_map(|(name, variable)| Some((name, port_of(&setting(variable))?)))
+    .collect()
 }
 
 fn port_of(url: &str) -> Option<u16> {

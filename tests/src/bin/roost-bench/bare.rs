@@ -44,11 +44,15 @@ struct Bare {
 /// When the broker can't be reached or the address not be bound.
 pub(crate) async fn serve(handler: &BareHandler) -> anyhow::Result<()> {
     let url = setting("ROOST_TEST_AMQP_URL");
-    let connection = Connection::connect(&url, ConnectionProperties::default()).await.context("connect to the broker")?;
+    let connection = Connection::connect(&url, ConnectionProperties::default())
+        .await
+        .context("connect to the broker")?;
     let mut channels = Vec::new();
     for _ in 0..CHANNELS {
         let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
         channels.push(channel);
     }
     let bare = Data::new(Bare {
@@ -62,15 +66,22 @@ pub(crate) async fn serve(handler: &BareHandler) -> anyhow::Result<()> {
         channels,
         turn: AtomicUsize::new(0),
     });
-    HttpServer::new(move || App::new().app_data(bare.clone()).route("/webhooks/x/main", web::post().to(post)))
-        .bind(handler.listen)?
-        .run()
-        .await
-        .context("serve")
+    HttpServer::new(move || {
+        App::new()
+            .app_data(bare.clone())
+            .route("/webhooks/x/main", web::post().to(post))
+    })
+    .bind(handler.listen)?
+    .run()
+    .await
+    .context("serve")
 }
 
 async fn post(bare: Data<Bare>, request: HttpRequest, body: Bytes) -> HttpResponse {
-    let signed = request.headers().get(signature::HEADER).and_then(|value| value.to_str().ok());
+    let signed = request
+        .headers()
+        .get(signature::HEADER)
+        .and_then(|value| value.to_str().ok());
     if signature::verify(&bare.secrets, &body, signed).is_err() {
         return HttpResponse::Unauthorized().finish();
     }
@@ -84,7 +95,19 @@ async fn publish(bare: &Bare, body: &[u8]) -> lapin::Result<Confirmation> {
     let turn = bare.turn.fetch_add(1, Ordering::Relaxed);
     let key = format!("p{:02}", turn % 16);
     let channel = &bare.channels[turn % CHANNELS];
-    let options = BasicPublishOptions { mandatory: true, immediate: false };
+    let options = BasicPublishOptions {
+        mandatory: true,
+        immediate: false,
+    };
     let properties = BasicProperties::default().with_delivery_mode(2);
-    channel.basic_publish(bare.exchange.clone().into(), key.into(), options, body, properties).await?.await
+    channel
+        .basic_publish(
+            bare.exchange.clone().into(),
+            key.into(),
+            options,
+            body,
+            properties,
+        )
+        .await?
+        .await
 }

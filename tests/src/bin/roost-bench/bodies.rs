@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 pub(crate) const MESSAGES: usize = 10;
 
 const WORDS: [&str; 12] = [
-    "parcel", "refund", "late", "please", "where", "order", "thanks", "account", "invoice", "again", "today", "help",
+    "parcel", "refund", "late", "please", "where", "order", "thanks", "account", "invoice",
+    "again", "today", "help",
 ];
 
 /// Who writes to whom: every brand has this many customers, each with ten messages.
@@ -23,6 +24,8 @@ pub(crate) struct Workload {
     pub(crate) accounts: Vec<String>,
     /// Customers, and so conversations, of each brand.
     pub(crate) customers: usize,
+    /// Where the numbers of messages and customers begin, so that two workloads share none.
+    pub(crate) from: usize,
 }
 
 /// A message of the workload.
@@ -62,8 +65,13 @@ impl Workload {
     }
 
     /// The platform's id of the customer of a conversation.
-    pub(crate) fn customer(conversation: usize) -> String {
-        (8_000_000_000 + conversation).to_string()
+    pub(crate) fn customer(&self, conversation: usize) -> String {
+        customer(self.from + conversation)
+    }
+
+    /// A number for each message.
+    pub(crate) fn event_no(&self, place: Place) -> i64 {
+        offset(self.from + place.index)
     }
 
     /// A message's text.
@@ -87,9 +95,9 @@ impl Workload {
         let at_ms = self.sent_at_ms(place, now);
         let at = Timestamp::from_millisecond(at_ms).unwrap_or(now);
         let dm = Dm {
-            id: snowflake(at, offset(place.index)),
+            id: snowflake(at, self.event_no(place)),
             at_ms,
-            from: Self::customer(place.conversation),
+            from: self.customer(place.conversation),
             to: self.accounts[place.brand].clone(),
             text: Self::text(place),
         };
@@ -99,6 +107,11 @@ impl Workload {
         }
         body.to_string().into_bytes()
     }
+}
+
+/// An account id of X for each number.
+pub(crate) fn customer(number: usize) -> String {
+    (8_000_000_000 + number).to_string()
 }
 
 /// Adds the fields of a user that we don't read, so that bodies have X's size.
@@ -121,7 +134,10 @@ fn offset(index: usize) -> i64 {
 /// Whole HTTP requests, signed, ready to be written.
 pub(crate) fn requests(bodies: &[Vec<u8>], to: SocketAddr, secret: &str) -> Vec<Vec<u8>> {
     let secret = SecretString::from(secret.to_owned());
-    bodies.iter().map(|body| request(body, to, &secret)).collect()
+    bodies
+        .iter()
+        .map(|body| request(body, to, &secret))
+        .collect()
 }
 
 fn request(body: &[u8], to: SocketAddr, secret: &SecretString) -> Vec<u8> {

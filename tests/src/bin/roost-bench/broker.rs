@@ -25,10 +25,20 @@ impl Broker {
     /// When the broker doesn't answer.
     pub(crate) async fn declare(prefix: String) -> anyhow::Result<Self> {
         let url = setting("ROOST_TEST_AMQP_URL");
-        let bus = Bus::start(BusConfig::new(SecretString::from(url.clone()), prefix.clone()), &Metrics::new());
-        ensure!(bus.wait_up(Duration::from_secs(120)).await, "the broker does not answer");
+        let bus = Bus::start(
+            BusConfig::new(SecretString::from(url.clone()), prefix.clone()),
+            &Metrics::new(),
+        );
+        ensure!(
+            bus.wait_up(Duration::from_secs(120)).await,
+            "the broker does not answer"
+        );
         let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
-        Ok(Self { bus, connection, prefix })
+        Ok(Self {
+            bus,
+            connection,
+            prefix,
+        })
     }
 
     /// Empties all queues that hold work.
@@ -39,7 +49,10 @@ impl Broker {
         let channel = self.connection.create_channel().await?;
         for queue in self.bus.topology().work_queues() {
             let name = self.bus.topology().full_name(&queue);
-            channel.queue_purge(name.into(), QueuePurgeOptions::default()).await.context("purge a queue")?;
+            channel
+                .queue_purge(name.into(), QueuePurgeOptions::default())
+                .await
+                .context("purge a queue")?;
         }
         channel.close(200, "done".into()).await?;
         Ok(())

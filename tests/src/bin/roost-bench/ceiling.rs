@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::acks::service_ports;
 use crate::bodies::{Place, Workload};
-use crate::cpu::{Parts, Shares};
+use crate::cpu::{Parts, Spent};
 use crate::house::House;
 use crate::load::per_second;
 
@@ -30,7 +30,7 @@ pub(crate) struct Ceiling {
     /// Messages a second, each with its event and its share of a conversation's upsert.
     pub(crate) rate: f64,
     /// Whose processor time it was.
-    pub(crate) shares: Shares,
+    pub(crate) spent: Spent,
 }
 
 /// A conversation as the loop keeps it.
@@ -45,11 +45,26 @@ struct Thread {
     bucket: i16,
 }
 
-/// Writes the whole workload.
+/// A message to write.
+#[derive(Debug, Clone, Copy)]
+struct Message {
+    place: Place,
+    thread: Thread,
+    at: Ts,
+    event_no: i64,
+}
+
+/// Writes the whole workload, on tables that are in use as those of the real thing are.
 ///
 /// # Errors
 /// When the database fails.
 pub(crate) async fn measure(house: &House, workload: &Workload) -> anyhow::Result<Ceiling> {
+    write(house, &house.warm_up()).await?;
+    house.analyse().await?;
+    write(house, workload).await
+}
+
+async fn write(house: &House, workload: &Workload) -> anyhow::Result<Ceiling> {
     let threads = prepare(house, workload).await?;
     let now = Timestamp::now();
     let mut writers = JoinSet::new();
@@ -59,12 +74,18 @@ pub(crate) async fn measure(house: &House, workload: &Workload) -> anyhow::Resul
     for writer in 0..CONNECTIONS {
         let connection = house.owner().await;
         // A conversation is one writer's, as it is one partition's.
-        let messages: Vec<(Place, Thread, Timestamp)> = workload
+        let messages: Vec<Message> = workload
             .places()
             .filter(|place| place.conversation % CONNECTIONS == writer)
             .map(|place| {
-                let at = Timestamp::from_millisecond(workload.sent_at_ms(place, now)).unwrap_or(now);
-                (place, threads[place.conversation], at)
+                let at =
+                    Timestamp::from_millisecond(workload.sent_at_ms(place, now)).unwrap_or(now);
+                Message {
+                    place,
+                    thread: threads[place.conversation],
+                    at: at.into(),
+                    event_no: workload.event_no(place),
+                }
             })
             .collect();
         writers.spawn(write_all(connection, messages));
@@ -73,8 +94,11 @@ pub(crate) async fn measure(house: &House, workload: &Workload) -> anyhow::Resul
         written??;
     }
     let elapsed = started.elapsed();
-    let shares = parts.read()?.since(&before);
-    Ok(Ceiling { rate: per_second(workload.messages(), elapsed), shares })
+    let spent = parts.read()?.since(&before);
+    Ok(Ceiling {
+        rate: per_second(workload.messages(), elapsed),
+        spent,
+    })
 }
 
 /// Customers are there already.
@@ -96,7 +120,9 @@ async fn prepare(house: &House, workload: &Workload) -> anyhow::Result<Vec<Threa
     let brands: Vec<Uuid> = threads.iter().map(|thread| thread.brand).collect();
     let contacts: Vec<Uuid> = threads.iter().map(|thread| thread.contact).collect();
     let identities: Vec<Uuid> = threads.iter().map(|thread| thread.identity).collect();
-    let externals: Vec<String> = (0..threads.len()).map(Workload::customer).collect();
+    let externals: Vec<String> = (0..threads.len())
+        .map(|number| workload.customer(number))
+        .collect();
     let mut owner = house.owner().await;
     sqlx::query(
         "insert into contacts (brand_id, id, name) select * from unnest($1::uuid[], $2::uuid[], $3::text[])",
@@ -121,7 +147,7 @@ async fn prepare(house: &House, workload: &Workload) -> anyhow::Result<Vec<Threa
     Ok(threads)
 }
 
-async fn write_all(mut connection: PgConnection, messages: Vec<(Place, Thread, Timestamp)>) -> anyhow::Result<()> {
+async fn write_all(mut connection: PgConnection, messages: Vec<Message>) -> anyhow::Result<()> {
     for batch in messages.chunks(BATCH) {
         let ids: Vec<Uuid> = batch.iter().map(|_| Uuid::now_v7()).collect();
         let mut tx = connection.begin().await?;
@@ -139,13 +165,22 @@ fn seq(place: Place) -> i64 {
 }
 
 async fn write_conversations(
-    connection: &mut PgConnection, batch: &[(Place, Thread, Timestamp)], ids: &[Uuid],
+    connection: &mut PgConnection,
+    batch: &[Message],
+    ids: &[Uuid],
 ) -> anyhow::Result<()> {
     // The last message of each conversation in the batch; in the order of the key, against deadlocks.
-    let last: BTreeMap<(Uuid, Uuid), (&(Place, Thread, Timestamp), Uuid)> =
-        batch.iter().zip(ids).map(|(message, id)| ((message.1.brand, message.1.id), (message, *id))).collect();
-    let of = |get: fn(&Thread) -> Uuid| last.values().map(|((_, thread, _), _)| get(thread)).collect::<Vec<_>>();
-    let at: Vec<Ts> = last.values().map(|((_, _, at), _)| Ts::from(*at)).collect();
+    let last: BTreeMap<(Uuid, Uuid), (&Message, Uuid)> = batch
+        .iter()
+        .zip(ids)
+        .map(|(message, id)| ((message.thread.brand, message.thread.id), (message, *id)))
+        .collect();
+    let of = |get: fn(&Thread) -> Uuid| {
+        last.values()
+            .map(|(message, _)| get(&message.thread))
+            .collect::<Vec<_>>()
+    };
+    let at: Vec<Ts> = last.values().map(|(message, _)| message.at).collect();
     sqlx::query(
         "insert into conversations (brand_id, id, channel_id, identity_id, contact_id, team_id, bucket, status, queued_at,
                 last_seq, version, cycle, cycle_started_at, waiting_since, last_order_at, last_order_no, last_order_id,
@@ -167,20 +202,27 @@ async fn write_conversations(
     .bind(of(|thread| thread.identity))
     .bind(of(|thread| thread.contact))
     .bind(of(|thread| thread.team))
-    .bind(last.values().map(|((_, thread, _), _)| thread.bucket).collect::<Vec<_>>())
-    .bind(last.values().map(|((place, _, _), _)| seq(*place)).collect::<Vec<_>>())
+    .bind(last.values().map(|(message, _)| message.thread.bucket).collect::<Vec<_>>())
+    .bind(last.values().map(|(message, _)| seq(message.place)).collect::<Vec<_>>())
     .bind(at)
     .bind(last.values().map(|(_, id)| *id).collect::<Vec<_>>())
-    .bind(last.values().map(|((place, _, _), _)| Workload::text(*place)).collect::<Vec<_>>())
+    .bind(last.values().map(|(message, _)| Workload::text(message.place)).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
 }
 
 async fn write_messages(
-    connection: &mut PgConnection, batch: &[(Place, Thread, Timestamp)], ids: &[Uuid],
+    connection: &mut PgConnection,
+    batch: &[Message],
+    ids: &[Uuid],
 ) -> anyhow::Result<()> {
-    let of = |get: fn(&Thread) -> Uuid| batch.iter().map(|(_, thread, _)| get(thread)).collect::<Vec<_>>();
+    let of = |get: fn(&Thread) -> Uuid| {
+        batch
+            .iter()
+            .map(|message| get(&message.thread))
+            .collect::<Vec<_>>()
+    };
     sqlx::query(
         "insert into messages (brand_id, id, conversation_id, channel_id, kind, author_type, author_id, text, entities,
                 order_at, order_no, stored_seq, sent_at, platform_event_id, created_at)
@@ -195,19 +237,26 @@ async fn write_messages(
     .bind(of(|thread| thread.id))
     .bind(of(|thread| thread.channel))
     .bind(of(|thread| thread.contact))
-    .bind(batch.iter().map(|(place, _, _)| Workload::text(*place)).collect::<Vec<_>>())
-    .bind(batch.iter().map(|(_, _, at)| Ts::from(*at)).collect::<Vec<_>>())
-    .bind(batch.iter().map(|(place, _, _)| i64::try_from(place.index).unwrap_or(0)).collect::<Vec<_>>())
-    .bind(batch.iter().map(|(place, _, _)| seq(*place)).collect::<Vec<_>>())
+    .bind(batch.iter().map(|message| Workload::text(message.place)).collect::<Vec<_>>())
+    .bind(batch.iter().map(|message| message.at).collect::<Vec<_>>())
+    .bind(batch.iter().map(|message| message.event_no).collect::<Vec<_>>())
+    .bind(batch.iter().map(|message| seq(message.place)).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
 }
 
 async fn write_events(
-    connection: &mut PgConnection, batch: &[(Place, Thread, Timestamp)], ids: &[Uuid],
+    connection: &mut PgConnection,
+    batch: &[Message],
+    ids: &[Uuid],
 ) -> anyhow::Result<()> {
-    let of = |get: fn(&Thread) -> Uuid| batch.iter().map(|(_, thread, _)| get(thread)).collect::<Vec<_>>();
+    let of = |get: fn(&Thread) -> Uuid| {
+        batch
+            .iter()
+            .map(|message| get(&message.thread))
+            .collect::<Vec<_>>()
+    };
     sqlx::query(
         "insert into events (brand_id, id, conversation_id, seq, type, actor_type, actor_id, request_id, bucket,
                 occurred_at, data)
@@ -218,9 +267,9 @@ async fn write_events(
     .bind(of(|thread| thread.brand))
     .bind(ids.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
     .bind(of(|thread| thread.id))
-    .bind(batch.iter().map(|(place, _, _)| seq(*place)).collect::<Vec<_>>())
+    .bind(batch.iter().map(|message| seq(message.place)).collect::<Vec<_>>())
     .bind(of(|thread| thread.contact))
-    .bind(batch.iter().map(|(_, thread, _)| thread.bucket).collect::<Vec<_>>())
+    .bind(batch.iter().map(|message| message.thread.bucket).collect::<Vec<_>>())
     .bind(ids.iter().map(|id| json!({ "message_id": format!("msg_{}", id.simple()) }).to_string()).collect::<Vec<_>>())
     .execute(connection)
     .await?;

@@ -31,10 +31,18 @@ pub(crate) fn whole_machine() -> anyhow::Result<Machine> {
     let text = fs::read_to_string("/proc/stat")?;
     let line = text.lines().next().context("/proc/stat is empty")?;
     // user nice system idle iowait irq softirq steal
-    let times: Vec<f64> = line.split_whitespace().skip(1).take(8).filter_map(|field| field.parse().ok()).collect();
+    let times: Vec<f64> = line
+        .split_whitespace()
+        .skip(1)
+        .take(8)
+        .filter_map(|field| field.parse().ok())
+        .collect();
     let all: f64 = times.iter().sum();
     let idle: f64 = times.iter().skip(3).take(2).sum();
-    Ok(Machine { busy: (all - idle) / TICKS, all: all / TICKS })
+    Ok(Machine {
+        busy: (all - idle) / TICKS,
+        all: all / TICKS,
+    })
 }
 
 /// A part of the system: a process and its children.
@@ -61,9 +69,13 @@ impl Parts {
     /// # Errors
     /// When nobody listens on a port.
     pub(crate) fn new(ports: &[(&'static str, u16)]) -> anyhow::Result<Self> {
-        let mut parts = vec![Part { name: "load generator", root: std::process::id() }];
+        let mut parts = vec![Part {
+            name: "load generator",
+            root: std::process::id(),
+        }];
         for (name, port) in ports {
-            let root = listener(*port).with_context(|| format!("find who listens on port {port}"))?;
+            let root =
+                listener(*port).with_context(|| format!("find who listens on port {port}"))?;
             parts.push(Part { name, root });
         }
         Ok(Self(parts))
@@ -76,7 +88,11 @@ impl Parts {
     pub(crate) fn read(&self) -> anyhow::Result<Reading> {
         let mut processes = Vec::new();
         for entry in fs::read_dir("/proc")?.flatten() {
-            if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            if let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            {
                 processes.extend(process(pid));
             }
         }
@@ -87,46 +103,85 @@ impl Parts {
             // A server's helper processes; the bench's children are parts of their own.
             if part.root != std::process::id() {
                 time += own.map_or(0.0, |own| own.ended_children);
-                let children = processes.iter().filter(|process| process.parent == part.root);
-                time += children.map(|child| child.own + child.ended_children).sum::<f64>();
+                let children = processes
+                    .iter()
+                    .filter(|process| process.parent == part.root);
+                time += children
+                    .map(|child| child.own + child.ended_children)
+                    .sum::<f64>();
             }
             parts.insert(part.name, time);
         }
-        Ok(Reading { machine: whole_machine()?, parts })
+        Ok(Reading {
+            machine: whole_machine()?,
+            parts,
+        })
     }
 }
 
-/// Processor time between two readings, as shares of all processors.
+/// Processor time between two readings, in seconds.
 #[derive(Debug, Clone)]
-pub(crate) struct Shares {
+pub(crate) struct Spent {
     parts: Vec<(&'static str, f64)>,
-    /// What none of the parts took.
-    pub(crate) outside: f64,
+    outside: f64,
     idle: f64,
+    all: f64,
 }
 
 impl Reading {
     /// What each part took since then.
-    pub(crate) fn since(&self, before: &Self) -> Shares {
+    pub(crate) fn since(&self, before: &Self) -> Spent {
         let all = (self.machine.all - before.machine.all).max(f64::MIN_POSITIVE);
         let mut parts: Vec<_> = self
             .parts
             .iter()
-            .map(|(name, time)| (*name, (time - before.parts.get(name).copied().unwrap_or(0.0)) / all))
+            .map(|(name, time)| (*name, time - before.parts.get(name).copied().unwrap_or(0.0)))
             .collect();
         parts.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let busy = self.machine.busy_since(&before.machine);
-        let ours: f64 = parts.iter().map(|(_, share)| share).sum();
-        Shares { parts, outside: (busy - ours).max(0.0), idle: (1.0 - busy).max(0.0) }
+        let busy = self.machine.busy - before.machine.busy;
+        let ours: f64 = parts.iter().map(|(_, time)| time).sum();
+        Spent {
+            parts,
+            outside: (busy - ours).max(0.0),
+            idle: (all - busy).max(0.0),
+            all,
+        }
     }
 }
 
-impl fmt::Display for Shares {
+impl Spent {
+    /// The share of all processors that none of the parts took.
+    pub(crate) fn outside(&self) -> f64 {
+        self.outside / self.all
+    }
+
+    /// What one of so many pieces of work cost, part by part.
+    pub(crate) fn each(&self, count: usize) -> String {
+        let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX)).max(1.0);
+        let costs = self
+            .parts
+            .iter()
+            .map(|(name, time)| format!("{name} {:.0}", time / count * 1e6));
+        let sum: f64 = self.parts.iter().map(|(_, time)| time).sum();
+        format!(
+            "{:.0} µs of processor time each: {}",
+            sum / count * 1e6,
+            costs.collect::<Vec<_>>().join(", ")
+        )
+    }
+}
+
+impl fmt::Display for Spent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, share) in &self.parts {
-            write!(f, "{name} {:.0} %, ", share * 100.0)?;
+        for (name, time) in &self.parts {
+            write!(f, "{name} {:.0} %, ", time / self.all * 100.0)?;
         }
-        write!(f, "others {:.0} %, idle {:.0} %", self.outside * 100.0, self.idle * 100.0)
+        write!(
+            f,
+            "others {:.0} %, idle {:.0} %",
+            self.outside() * 100.0,
+            self.idle / self.all * 100.0
+        )
     }
 }
 
@@ -141,7 +196,12 @@ fn process(pid: u32) -> Option<Process> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in brackets may hold anything.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let time = |field: usize| fields.get(field).and_then(|ticks| ticks.parse::<f64>().ok()).map(|ticks| ticks / TICKS);
+    let time = |field: usize| {
+        fields
+            .get(field)
+            .and_then(|ticks| ticks.parse::<f64>().ok())
+            .map(|ticks| ticks / TICKS)
+    };
     Some(Process {
         pid,
         parent: fields.get(1)?.parse().ok()?,
@@ -157,7 +217,11 @@ fn listener(port: u16) -> Option<u32> {
         .iter()
         .filter_map(|table| fs::read_to_string(table).ok())
         .flat_map(|table| {
-            let rows = table.lines().skip(1).map(|row| row.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>());
+            let rows = table.lines().skip(1).map(|row| {
+                row.split_whitespace()
+                    .map(ToOwned::to_owned)
+                    .collect::<Vec<_>>()
+            });
             rows.filter(|row| row.get(1).is_some_and(|local| local.ends_with(&suffix)))
                 // 0A: listening.
                 .filter(|row| row.get(3).is_some_and(|state| state == "0A"))
@@ -165,14 +229,27 @@ fn listener(port: u16) -> Option<u32> {
                 .collect::<Vec<_>>()
         })
         .collect();
-    let sockets: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let sockets: Vec<String> = inodes
+        .iter()
+        .map(|inode| format!("socket:[{inode}]"))
+        .collect();
     let holds = |pid: &u32| {
-        let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        files.flatten().filter_map(|file| fs::read_link(file.path()).ok()).any(|target| {
-            target.to_str().is_some_and(|target| sockets.iter().any(|socket| socket == target))
-        })
+        let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+            return false;
+        };
+        files
+            .flatten()
+            .filter_map(|file| fs::read_link(file.path()).ok())
+            .any(|target| {
+                target
+                    .to_str()
+                    .is_some_and(|target| sockets.iter().any(|socket| socket == target))
+            })
     };
-    let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     // Children of a server hold its socket too; the server came first.
     pids.filter(holds).min()
 }

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use crate::acks::service_ports;
 use crate::bodies::{Workload, requests};
 use crate::broker::Broker;
-use crate::cpu::{Parts, Shares};
+use crate::cpu::{Parts, Spent};
 use crate::house::{House, Roost, SECRET};
 use crate::load::{self, per_second};
 
@@ -29,15 +29,24 @@ pub(crate) struct Roles {
 
 impl Roles {
     pub(crate) fn new(names: &str) -> Self {
-        let assign = names.split(',').any(|role| matches!(role, "all" | "router"));
-        Self { names: names.to_owned(), assign }
+        let assign = names
+            .split(',')
+            .any(|role| matches!(role, "all" | "router"));
+        Self {
+            names: names.to_owned(),
+            assign,
+        }
     }
 
     /// Without the door, which has closed.
     fn behind_the_door(&self) -> String {
         match self.names.as_str() {
             "all" => "inbox,relay,router,sla,sender,gateway".to_owned(),
-            names => names.split(',').filter(|role| *role != "ingester").collect::<Vec<_>>().join(","),
+            names => names
+                .split(',')
+                .filter(|role| *role != "ingester")
+                .collect::<Vec<_>>()
+                .join(","),
         }
     }
 }
@@ -52,7 +61,7 @@ pub(crate) struct Flow {
     /// Events in the log for each message.
     pub(crate) events: f64,
     /// Whose processor time it was.
-    pub(crate) shares: Shares,
+    pub(crate) spent: Spent,
     /// The roles' own times.
     pub(crate) timings: Vec<(&'static str, f64)>,
 }
@@ -71,7 +80,12 @@ pub(crate) struct Milestones {
 /// # Errors
 /// When something fails or gets stuck.
 pub(crate) async fn measure(
-    house: &House, workload: &Workload, connections: usize, broker: &Broker, roles: &Roles, folder: &Path,
+    house: &House,
+    workload: &Workload,
+    connections: usize,
+    broker: &Broker,
+    roles: &Roles,
+    folder: &Path,
 ) -> anyhow::Result<Flow> {
     broker.purge().await?;
     let roost = Roost::start(&roles.names, house, &broker.prefix, folder).await?;
@@ -87,12 +101,15 @@ pub(crate) async fn measure(
     let answers = sending.await??;
     answers.rate().with_context(|| roost.tail())?;
     let elapsed = watch.elapsed;
-    let shares = parts.read()?.since(&before);
+    let spent = parts.read()?.since(&before);
     Ok(Flow {
         rate: per_second(workload.messages(), elapsed),
-        milestones: Milestones { acknowledged: answers.elapsed, ..watch.milestones },
+        milestones: Milestones {
+            acknowledged: answers.elapsed,
+            ..watch.milestones
+        },
         events: watch.seen.events / watch.wanted,
-        shares,
+        spent,
         timings: timings(&roost).await?,
     })
 }
@@ -102,12 +119,20 @@ pub(crate) async fn measure(
 /// # Errors
 /// When something fails or gets stuck.
 pub(crate) async fn drain(
-    house: &House, workload: &Workload, connections: usize, broker: &Broker, roles: &Roles, folder: &Path,
-) -> anyhow::Result<(f64, Shares)> {
+    house: &House,
+    workload: &Workload,
+    connections: usize,
+    broker: &Broker,
+    roles: &Roles,
+    folder: &Path,
+) -> anyhow::Result<(f64, Spent)> {
     broker.purge().await?;
     let door = Roost::start("ingester", house, &broker.prefix, folder).await?;
     let all = Arc::new(requests(&workload.bodies(), door.ingester, SECRET));
-    load::send(door.ingester, all, connections).await?.rate().with_context(|| door.tail())?;
+    load::send(door.ingester, all, connections)
+        .await?
+        .rate()
+        .with_context(|| door.tail())?;
     drop(door);
     let roost = Roost::start(&roles.behind_the_door(), house, &broker.prefix, folder).await?;
     let mut ports = vec![("roost", roost.ops.port())];
@@ -117,8 +142,8 @@ pub(crate) async fn drain(
     let mut watch = Watch::new(house, &roost, roles, workload.messages(), Instant::now()).await;
     let first = watch.look().await?.messages;
     watch.until_done().await?;
-    let shares = parts.read()?.since(&before);
-    Ok(((watch.wanted - first) / watch.elapsed.as_secs_f64(), shares))
+    let spent = parts.read()?.since(&before);
+    Ok(((watch.wanted - first) / watch.elapsed.as_secs_f64(), spent))
 }
 
 /// What the database holds.
@@ -143,7 +168,13 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    async fn new(house: &House, roost: &'a Roost, roles: &'a Roles, wanted: usize, started: Instant) -> Self {
+    async fn new(
+        house: &House,
+        roost: &'a Roost,
+        roles: &'a Roles,
+        wanted: usize,
+        started: Instant,
+    ) -> Self {
         Self {
             owner: house.owner().await,
             roost,
@@ -188,9 +219,11 @@ impl<'a> Watch<'a> {
             let assigned = stored && (!self.roles.assign || seen.unassigned == 0.0);
             let relayed = assigned && seen.unnumbered == 0.0 && seen.relayed >= seen.events;
             let marks = &mut self.milestones;
-            for (is_reached, mark) in
-                [(stored, &mut marks.stored), (assigned, &mut marks.assigned), (relayed, &mut marks.relayed)]
-            {
+            for (is_reached, mark) in [
+                (stored, &mut marks.stored),
+                (assigned, &mut marks.assigned),
+                (relayed, &mut marks.relayed),
+            ] {
                 if is_reached {
                     mark.get_or_insert(self.elapsed);
                 }
@@ -199,7 +232,10 @@ impl<'a> Watch<'a> {
                 return Ok(());
             }
             if moved.elapsed() > STUCK {
-                bail!("nothing moved for {STUCK:?}: {seen:?}\n{}", self.roost.tail());
+                bail!(
+                    "nothing moved for {STUCK:?}: {seen:?}\n{}",
+                    self.roost.tail()
+                );
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

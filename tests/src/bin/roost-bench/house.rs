@@ -41,26 +41,57 @@ impl House {
         }
         let mut owner = db.owner().await;
         for name in ["fsync", "synchronous_commit"] {
-            let value: String = sqlx::query_scalar("select current_setting($1)").bind(name).fetch_one(&mut owner).await?;
-            ensure!(value == "on", "{name} is {value}: figures of a database that may lose data say nothing");
+            let value: String = sqlx::query_scalar("select current_setting($1)")
+                .bind(name)
+                .fetch_one(&mut owner)
+                .await?;
+            ensure!(
+                value == "on",
+                "{name} is {value}: figures of a database that may lose data say nothing"
+            );
         }
         let gateway = put_online(&mut owner).await?;
         // In place of a gateway: the agents' streams live as long as it gives signs of life.
         let beat = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(BEAT_EVERY).await;
-                let beat = sqlx::query("update gateways set seen_at = now() where id = $1").bind(gateway);
+                let beat =
+                    sqlx::query("update gateways set seen_at = now() where id = $1").bind(gateway);
                 if beat.execute(&mut owner).await.is_err() {
                     return;
                 }
             }
         });
-        Ok(Self { db, brands: made, beat })
+        Ok(Self {
+            db,
+            brands: made,
+            beat,
+        })
     }
 
     /// The workload on these brands.
     pub(crate) fn workload(&self, customers: usize) -> Workload {
-        Workload { accounts: self.brands.iter().map(|brand| brand.account_id.clone()).collect(), customers }
+        let accounts = self.brands.iter().map(|brand| brand.account_id.clone()).collect();
+        // Above the numbers of the warm-up.
+        Workload { accounts, customers, from: 1_000_000 }
+    }
+
+    /// A small workload that goes before, so that the database is measured as one that is in use.
+    pub(crate) fn warm_up(&self) -> Workload {
+        Workload { customers: 10, from: 0, ..self.workload(0) }
+    }
+
+    /// What the database does by itself within a minute of a warm-up: looks at its tables, so that
+    /// plans fit what they hold.
+    pub(crate) async fn analyse(&self) -> anyhow::Result<()> {
+        let mut owner = self.owner().await;
+        sqlx::raw_sql(
+            "analyze contacts, identities, conversations, messages, events, inbound_events, sla_clocks, event_heads",
+        )
+        .execute(&mut owner)
+        .await?;
+        owner.close().await?;
+        Ok(())
     }
 
     /// A connection as the owner, who sees every brand.
@@ -77,8 +108,14 @@ impl House {
 async fn put_online(owner: &mut PgConnection) -> anyhow::Result<Uuid> {
     let gateway = Uuid::now_v7();
     let mut tx = owner.begin().await?;
-    sqlx::query("update members set capacity = $1").bind(CAPACITY).execute(&mut *tx).await?;
-    sqlx::query("insert into gateways (id) values ($1)").bind(gateway).execute(&mut *tx).await?;
+    sqlx::query("update members set capacity = $1")
+        .bind(CAPACITY)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("insert into gateways (id) values ($1)")
+        .bind(gateway)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query(
         "insert into streams (brand_id, stream_id, member_id, gateway_id)
          select brand_id, gen_random_uuid(), id, $1 from members where role = 'agent'",
@@ -110,34 +147,56 @@ impl Roost {
     ///
     /// # Errors
     /// When it doesn't become ready.
-    pub(crate) async fn start(roles: &str, house: &House, prefix: &str, folder: &Path) -> anyhow::Result<Self> {
-        let [ingester, gateway, ops] = free_ports().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    pub(crate) async fn start(
+        roles: &str,
+        house: &House,
+        prefix: &str,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let [ingester, gateway, ops] =
+            free_ports().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let name = format!("roost-{}", ops.port());
         let mut command = clean(&setting("ROOST_TEST_ROOST_BIN"));
         command
             .arg(roles)
             .env("ROOST_DATABASE_URL", house.db.owner_url.expose_secret())
             .env("ROOST_DATABASE_APP_URL", house.db.app_url.expose_secret())
-            .env("ROOST_DATABASE_INGEST_URL", house.db.ingest_url.expose_secret())
+            .env(
+                "ROOST_DATABASE_INGEST_URL",
+                house.db.ingest_url.expose_secret(),
+            )
             .env("ROOST_REDIS_URL", setting("ROOST_TEST_REDIS_URL"))
             .env("ROOST_AMQP_URL", setting("ROOST_TEST_AMQP_URL"))
             .env("ROOST_PREFIX", prefix)
             .env("ROOST_INGESTER_LISTEN", ingester.to_string())
             .env("ROOST_GATEWAY_LISTEN", gateway.to_string())
             .env("ROOST_OPS_LISTEN", ops.to_string())
-            .env("ROOST_PUBLIC_URL", format!("http://localhost:{}", gateway.port()))
+            .env(
+                "ROOST_PUBLIC_URL",
+                format!("http://localhost:{}", gateway.port()),
+            )
             .env("ROOST_X_CONSUMER_KEY", "bench-consumer-key")
             .env("ROOST_X_CONSUMER_SECRET", SECRET)
             .env("ROOST_X_APP_ID", "4242")
-            .env("ROOST_SECRETS_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
-            .env("ROOST_JWT_SECRET", "a secret of the bench that signs access tokens")
+            .env(
+                "ROOST_SECRETS_KEY",
+                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            )
+            .env(
+                "ROOST_JWT_SECRET",
+                "a secret of the bench that signs access tokens",
+            )
             // Nothing is sent; should something be, nobody is there.
             .env("ROOST_X_API_URL", "http://127.0.0.1:9")
             // The main lane's 16 queues, as the ceiling has.
             .env("ROOST_ACCOUNT_RATE_PER_SECOND", "1000000")
             .env("ROOST_ACCOUNT_BURST", "1000000")
             .env("ROOST_LOG_LEVEL", "warn");
-        let mut roost = Self { process: Process::start(&name, folder, &mut command), ingester, ops };
+        let mut roost = Self {
+            process: Process::start(&name, folder, &mut command),
+            ingester,
+            ops,
+        };
         roost.become_ready().await?;
         Ok(roost)
     }
@@ -164,8 +223,13 @@ impl Roost {
         let Some(text) = get(self.ops, "/metrics").await else {
             bail!("roost does not answer\n{}", self.process.tail());
         };
-        let of_name = text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
-        Ok(of_name.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
+        let of_name = text.lines().filter(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        Ok(of_name
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .sum())
     }
 
     /// The last lines of its log.
@@ -175,7 +239,14 @@ impl Roost {
 }
 
 async fn get(ops: SocketAddr, path: &str) -> Option<String> {
-    let answer = reqwest::Client::builder().no_proxy().build().ok()?.get(format!("http://{ops}{path}")).send().await.ok()?;
+    let answer = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .ok()?
+        .get(format!("http://{ops}{path}"))
+        .send()
+        .await
+        .ok()?;
     let good = answer.status().is_success();
     answer.text().await.ok().filter(|_| good)
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::acks::{self, Acks, Bodies};
 use crate::bodies::MESSAGES;
 use crate::broker::Broker;
-use crate::cpu::Shares;
+use crate::cpu::Spent;
 use crate::flow::{self, Flow, Roles};
 use crate::house::{self, House};
 use crate::report::{median, ms, verdict};
@@ -80,24 +80,38 @@ async fn measure(bench: &Ingest, broker: &Broker, folder: &std::path::Path) -> a
         noise = noise.max(whole_way(bench, broker, folder).await?);
     }
     if noise > OUTSIDE {
-        println!("WARNING: other work took up to {:.0} % of all processors: take these figures again", noise * 100.0);
+        println!(
+            "WARNING: other work took up to {:.0} % of all processors: take these figures again",
+            noise * 100.0
+        );
     }
     Ok(())
 }
 
 /// Answers the largest share that other work took.
-async fn acknowledgements(bench: &Ingest, broker: &Broker, folder: &std::path::Path) -> anyhow::Result<f64> {
+async fn acknowledgements(
+    bench: &Ingest,
+    broker: &Broker,
+    folder: &std::path::Path,
+) -> anyhow::Result<f64> {
     let house = House::build(bench.brands, 1).await?;
     let customers = bench.acks.div_ceil(bench.brands * MESSAGES);
-    let bodies = Bodies { bodies: house.workload(customers).bodies(), connections: bench.connections };
-    println!("\nacknowledged webhooks: {} bodies, {} connections", bodies.bodies.len(), bodies.connections);
+    let bodies = Bodies {
+        bodies: house.workload(customers).bodies(),
+        connections: bench.connections,
+    };
+    println!(
+        "\nacknowledged webhooks: {} bodies, {} connections",
+        bodies.bodies.len(),
+        bodies.connections
+    );
     let (mut ceilings, mut rates, mut noise) = (Vec::new(), Vec::new(), 0.0_f64);
     for _ in 0..bench.rounds {
         let bare = acks::bare(&bodies, broker, folder).await?;
         let real = acks::real(&bodies, &house, broker, folder).await?;
         for (name, acks) in [("A  bare handler", &bare), ("b  roost ingester", &real)] {
             tell_acks(name, acks);
-            noise = noise.max(acks.shares.outside);
+            noise = noise.max(acks.spent.outside());
         }
         ceilings.push(bare.rate);
         rates.push(real.rate);
@@ -113,16 +127,25 @@ async fn acknowledgements(bench: &Ingest, broker: &Broker, folder: &std::path::P
 }
 
 fn tell_acks(name: &str, acks: &Acks) {
-    println!("{name:<28} {:>8.0}/s   median {}, p99 {}", acks.rate, ms(acks.median), ms(acks.p99));
-    tell_shares(&acks.shares);
+    println!(
+        "{name:<28} {:>8.0}/s   median {}, p99 {}",
+        acks.rate,
+        ms(acks.median),
+        ms(acks.p99)
+    );
+    tell_spent(&acks.spent);
 }
 
-fn tell_shares(shares: &Shares) {
-    println!("    {shares}");
+fn tell_spent(spent: &Spent) {
+    println!("    {spent}");
 }
 
 /// Answers the largest share that other work took.
-async fn whole_way(bench: &Ingest, broker: &Broker, folder: &std::path::Path) -> anyhow::Result<f64> {
+async fn whole_way(
+    bench: &Ingest,
+    broker: &Broker,
+    folder: &std::path::Path,
+) -> anyhow::Result<f64> {
     let roles = Roles::new(&bench.roles);
     let (mut ceilings, mut rates, mut noise) = (Vec::new(), Vec::new(), 0.0_f64);
     println!(
@@ -135,14 +158,18 @@ async fn whole_way(bench: &Ingest, broker: &Broker, folder: &std::path::Path) ->
         let house = House::build(bench.brands, bench.agents).await?;
         let ceiling = ceiling::measure(&house, &house.workload(bench.conversations)).await?;
         house.leave();
-        println!("{:<28} {:>8.0} messages/s", "C  bare group commits", ceiling.rate);
-        tell_shares(&ceiling.shares);
+        println!(
+            "{:<28} {:>8.0} messages/s",
+            "C  bare group commits", ceiling.rate
+        );
+        tell_spent(&ceiling.spent);
         let house = House::build(bench.brands, bench.agents).await?;
         let workload = house.workload(bench.conversations);
-        let flow = flow::measure(&house, &workload, bench.connections, broker, &roles, folder).await?;
+        let flow =
+            flow::measure(&house, &workload, bench.connections, broker, &roles, folder).await?;
         house.leave();
         tell_flow(&format!("d  roost {}", roles.names), &flow);
-        noise = noise.max(ceiling.shares.outside).max(flow.shares.outside);
+        noise = noise.max(ceiling.spent.outside()).max(flow.spent.outside());
         ceilings.push(ceiling.rate);
         rates.push(flow.rate);
     }
@@ -156,17 +183,24 @@ async fn whole_way(bench: &Ingest, broker: &Broker, folder: &std::path::Path) ->
     if !bench.no_drain {
         let house = House::build(bench.brands, bench.agents).await?;
         let workload = house.workload(bench.conversations);
-        let (rate, shares) = flow::drain(&house, &workload, bench.connections, broker, &roles, folder).await?;
+        let (rate, spent) =
+            flow::drain(&house, &workload, bench.connections, broker, &roles, folder).await?;
         house.leave();
-        println!("{:<28} {rate:>8.0} messages/s   / C = {:.3}", "e  drain of a full queue", rate / ceiling);
-        tell_shares(&shares);
-        noise = noise.max(shares.outside);
+        println!(
+            "{:<28} {rate:>8.0} messages/s   / C = {:.3}",
+            "e  drain of a full queue",
+            rate / ceiling
+        );
+        tell_spent(&spent);
+        noise = noise.max(spent.outside());
     }
     Ok(noise)
 }
 
 fn tell_flow(name: &str, flow: &Flow) {
-    let at = |mark: Option<Duration>| mark.map_or("-".to_owned(), |at| format!("{:.1} s", at.as_secs_f64()));
+    let at = |mark: Option<Duration>| {
+        mark.map_or("-".to_owned(), |at| format!("{:.1} s", at.as_secs_f64()))
+    };
     let marks = flow.milestones;
     println!(
         "{name:<28} {:>8.0} messages/s   acknowledged {}, stored {}, assigned {}, relayed {}; {:.2} events a message",
@@ -177,7 +211,11 @@ fn tell_flow(name: &str, flow: &Flow) {
         at(marks.relayed),
         flow.events,
     );
-    tell_shares(&flow.shares);
-    let timings: Vec<String> = flow.timings.iter().map(|(name, value)| format!("{name} {value:.2}")).collect();
+    tell_spent(&flow.spent);
+    let timings: Vec<String> = flow
+        .timings
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.2}"))
+        .collect();
     println!("    {}", timings.join(", "));
 }

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::bodies::Workload;
+use crate::bodies::customer;
 use crate::report::{ms, quantile, verdict};
 use crate::{house, machine};
 
@@ -62,7 +62,7 @@ pub(crate) async fn run(bench: &Latency) -> anyhow::Result<()> {
         let dm = Dm {
             id: snowflake(now, number),
             at_ms: now.as_millisecond(),
-            from: Workload::customer(sample % CUSTOMERS),
+            from: customer(sample % CUSTOMERS),
             to: brand.account_id.clone(),
             text: format!("Where is my parcel no. {sample}?"),
         };
@@ -80,21 +80,33 @@ pub(crate) async fn run(bench: &Latency) -> anyhow::Result<()> {
         }
         tokio::time::sleep(PAUSE).await;
     }
-    println!("\nwebhook POST to message.received on a stream, {} samples", shown.len());
-    for (name, times) in [("answer to the webhook", &mut acknowledged), ("frame on the stream", &mut shown)] {
+    println!(
+        "\nwebhook POST to message.received on a stream, {} samples",
+        shown.len()
+    );
+    for (name, times) in [
+        ("answer to the webhook", &mut acknowledged),
+        ("frame on the stream", &mut shown),
+    ] {
         times.sort_unstable();
         let [median, p95, p99] = [0.5, 0.95, 0.99].map(|share| ms(quantile(times, share)));
         println!("{name:<24} median {median}, p95 {p95}, p99 {p99}");
     }
     let median = quantile(&shown, 0.5);
-    println!("target: median below {}: {}", ms(TARGET), verdict(TARGET.as_secs_f64(), median.as_secs_f64()));
+    println!(
+        "target: median below {}: {}",
+        ms(TARGET),
+        verdict(TARGET.as_secs_f64(), median.as_secs_f64())
+    );
     println!("pressure     {}", machine::pressure());
     Ok(())
 }
 
 async fn open_stream(gateway: &str, token: &str) -> anyhow::Result<Socket> {
     let url = format!("{}/v1/stream", gateway.replacen("http", "ws", 1));
-    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.context("open a stream")?;
+    let (mut socket, _) = tokio_tungstenite::connect_async(url)
+        .await
+        .context("open a stream")?;
     let auth = json!({ "type": "auth", "token": token, "after": null, "topics": ["all"] });
     socket.send(Message::text(auth.to_string())).await?;
     Ok(socket)
@@ -114,5 +126,7 @@ async fn next_message(socket: &mut Socket) -> anyhow::Result<Instant> {
         }
         bail!("the stream was closed")
     };
-    tokio::time::timeout(FRAME_LIMIT, waiting).await.context("no frame in 10 s")?
+    tokio::time::timeout(FRAME_LIMIT, waiting)
+        .await
+        .context("no frame in 10 s")?
 }

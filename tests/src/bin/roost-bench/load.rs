@@ -40,17 +40,24 @@ impl Answers {
 
 /// So many in this time.
 pub(crate) fn per_second(count: usize, elapsed: Duration) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+        / elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
 }
 
 /// Sends all requests over this many connections, each of which waits for its answer.
 ///
 /// # Errors
 /// When a connection fails or an answer doesn't come.
-pub(crate) async fn send(to: SocketAddr, requests: Arc<Vec<Vec<u8>>>, connections: usize) -> anyhow::Result<Answers> {
+pub(crate) async fn send(
+    to: SocketAddr,
+    requests: Arc<Vec<Vec<u8>>>,
+    connections: usize,
+) -> anyhow::Result<Answers> {
     let mut sockets = Vec::with_capacity(connections);
     for _ in 0..connections {
-        let socket = TcpStream::connect(to).await.context("connect to the server under test")?;
+        let socket = TcpStream::connect(to)
+            .await
+            .context("connect to the server under test")?;
         socket.set_nodelay(true)?;
         sockets.push(socket);
     }
@@ -70,11 +77,17 @@ pub(crate) async fn send(to: SocketAddr, requests: Arc<Vec<Vec<u8>>>, connection
     }
     let elapsed = started.elapsed();
     times.sort_unstable();
-    Ok(Answers { elapsed, statuses, times })
+    Ok(Answers {
+        elapsed,
+        statuses,
+        times,
+    })
 }
 
 async fn client(
-    mut socket: TcpStream, requests: Arc<Vec<Vec<u8>>>, next: Arc<AtomicUsize>,
+    mut socket: TcpStream,
+    requests: Arc<Vec<Vec<u8>>>,
+    next: Arc<AtomicUsize>,
 ) -> anyhow::Result<Vec<(u16, Duration)>> {
     let mut answers = Vec::new();
     let mut buffer = Vec::with_capacity(4096);
@@ -94,7 +107,10 @@ async fn answer(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<
     loop {
         if let Some(head) = find(buffer, b"\r\n\r\n") {
             let text = std::str::from_utf8(&buffer[..head])?.to_ascii_lowercase();
-            let status = text.get(9..12).context("answer without a status")?.parse()?;
+            let status = text
+                .get(9..12)
+                .context("answer without a status")?
+                .parse()?;
             let length: usize = text
                 .lines()
                 .find_map(|line| line.strip_prefix("content-length:"))
@@ -110,5 +126,7 @@ async fn answer(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }

@@ -30,9 +30,15 @@ pub(crate) async fn must_be_idle(anyway: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     if !anyway {
-        bail!("the machine is busy with other work ({:.0} % of all processors): wait, or give --anyway", load * 100.0);
+        bail!(
+            "the machine is busy with other work ({:.0} % of all processors): wait, or give --anyway",
+            load * 100.0
+        );
     }
-    println!("WARNING: other work takes {:.0} % of all processors: these figures are worth little", load * 100.0);
+    println!(
+        "WARNING: other work takes {:.0} % of all processors: these figures are worth little",
+        load * 100.0
+    );
     Ok(())
 }
 
@@ -48,11 +54,23 @@ pub(crate) fn pressure() -> String {
 /// When the disk can't be written.
 pub(crate) fn describe(folder: &Path) -> anyhow::Result<()> {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or_default();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("machine      {processors} x {}", model.trim_start_matches([' ', '\t', ':']));
-    println!("calibration  SHA-256 {:.0} MiB/s on one processor", calibrate());
-    println!("disk         write and fsync of 8 KiB: median {:.2} ms", fsync_median(folder)?.as_secs_f64() * 1e3);
+    println!(
+        "machine      {processors} x {}",
+        model.trim_start_matches([' ', '\t', ':'])
+    );
+    println!(
+        "calibration  SHA-256 {:.0} MiB/s on one processor",
+        calibrate()
+    );
+    println!(
+        "disk         write and fsync of 8 KiB: median {:.2} ms",
+        fsync_median(folder)?.as_secs_f64() * 1e3
+    );
     println!("pressure     {}", pressure());
     Ok(())
 }

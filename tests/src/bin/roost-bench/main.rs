@@ -4,7 +4,10 @@
 //! Everything runs on loopback against services of its own, is bounded, and ends by itself. Start
 //! reading at [`ingest`].
 
-#![expect(clippy::print_stdout, reason = "a bench tells its user what it measured")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a bench tells its user what it measured"
+)]
 
 mod acks;
 mod bare;
@@ -44,7 +47,9 @@ enum Bench {
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         match cli.bench {
             Bench::Ingest(bench) => Box::pin(ingest::run(&bench)).await,

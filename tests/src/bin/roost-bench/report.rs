@@ -7,7 +7,9 @@ pub(crate) fn quantile(sorted: &[Duration], share: f64) -> Duration {
     let count = f64::from(u32::try_from(sorted.len()).unwrap_or(u32::MAX));
     let wanted = (count * share).ceil();
     // The smallest index that covers the share: counted, since floats don't become indices.
-    let index = (1..sorted.len()).take_while(|n| f64::from(u32::try_from(*n).unwrap_or(u32::MAX)) < wanted).count();
+    let index = (1..sorted.len())
+        .take_while(|n| f64::from(u32::try_from(*n).unwrap_or(u32::MAX)) < wanted)
+        .count();
     sorted.get(index).copied().unwrap_or_default()
 }
 

@@ -38,7 +38,9 @@ impl Incoming {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let kind: Kind = serde_json::from_str(text).map_err(|error| error.to_string())?;
         match kind.r#type.as_str() {
-            "auth" => serde_json::from_str(text).map(Self::Auth).map_err(|error| error.to_string()),
+            "auth" => serde_json::from_str(text)
+                .map(Self::Auth)
+                .map_err(|error| error.to_string()),
             "active" => Ok(Self::Active),
             _ => Err("unknown type of frame".to_owned()),
         }
