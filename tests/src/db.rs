@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use roost_domain::ids::{BrandId, ChannelId, MemberId, PolicyId, TeamId, UserId};
-use roost_store::bootstrap::{bootstrap, copy_database, drop_database, role_url};
+use roost_store::bootstrap::{Passwords, bootstrap, copy_database, drop_database, role_url};
 use roost_store::{Store, StoreConfig};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Connection, PgConnection};
@@ -104,7 +104,9 @@ impl TestDb {
         if !exists {
             let making = format!("{template}_making");
             drop_database(&admin_url, &making).await.unwrap();
-            let urls = bootstrap(&admin_url, &making, &password).await.unwrap();
+            let urls = bootstrap(&admin_url, &making, &password, Passwords::Keep)
+                .await
+                .unwrap();
             roost_store::migrate::migrate(&urls.owner).await.unwrap();
             copy_database(&admin_url, &making, &template).await.unwrap();
             drop_database(&admin_url, &making).await.unwrap();

@@ -26,6 +26,14 @@ pub enum BootstrapError {
     /// The admin URL is not a PostgreSQL URL.
     #[error("the admin URL is not a PostgreSQL URL with a host")]
     Url,
+    /// The role exists with another password: another install on the server may use it.
+    #[error(
+        "the role {role} exists with another password: give that one, or ask for it to be reset"
+    )]
+    OtherPassword {
+        /// Which role.
+        role: &'static str,
+    },
     /// The database refused.
     #[error("cannot make the database")]
     Store(#[from] StoreError),
@@ -63,6 +71,40 @@ fn check_name(name: &str) -> Result<(), BootstrapError> {
     Ok(())
 }
 
+/// What happens to roles that are there already. They are the server's: another install on it may
+/// use them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passwords {
+    /// Theirs must be the given one.
+    Keep,
+    /// They get the given one.
+    Reset,
+}
+
+const LOGIN_ROLES: [&str; 3] = ["roost_owner", "roost_app", "roost_ingest"];
+
+async fn set_password(
+    admin: &mut PgConnection,
+    role: &str,
+    password: &SecretString,
+) -> Result<(), BootstrapError> {
+    // Passwords can't be bound in a utility statement: quoted as a literal.
+    let literal = password.expose_secret().replace('\'', "''");
+    let statement = format!("alter role {role} login password '{literal}'");
+    match admin.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await {
+        Ok(_) => Ok(()),
+        // Two bootstraps at once may both write the same row of the catalogue; one is enough.
+        Err(error)
+            if error
+                .as_database_error()
+                .is_some_and(|e| e.code().as_deref() == Some("XX000")) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Makes the roles (with this password) and a database that `roost_owner` owns.
 ///
 /// # Errors
@@ -71,6 +113,7 @@ pub async fn bootstrap(
     admin_url: &SecretString,
     database: &str,
     password: &SecretString,
+    passwords: Passwords,
 ) -> Result<RoleUrls, BootstrapError> {
     check_name(database)?;
     let urls = RoleUrls {
@@ -83,19 +126,24 @@ pub async fn bootstrap(
         .parse()
         .map_err(|_| BootstrapError::Url)?;
     let mut admin = PgConnection::connect_with(&options).await?;
+    let known: Vec<String> =
+        sqlx::query_scalar("select rolname::text from pg_roles where rolname = any($1)")
+            .bind(LOGIN_ROLES.as_slice())
+            .fetch_all(&mut admin)
+            .await?;
     admin.execute(sqlx::raw_sql(ROLES)).await?;
-    // Passwords can't be bound in a utility statement: quoted as a literal.
-    let literal = password.expose_secret().replace('\'', "''");
-    for role in ["roost_owner", "roost_app", "roost_ingest"] {
-        let statement = format!("alter role {role} login password '{literal}'");
-        // Two bootstraps at once may both write the same row of the catalogue; one is enough.
-        if let Err(error) = admin.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await {
-            let lost_race = error
-                .as_database_error()
-                .is_some_and(|e| e.code().as_deref() == Some("XX000"));
-            if !lost_race {
-                return Err(error.into());
-            }
+    let own_database = options.get_database().unwrap_or("postgres");
+    for role in LOGIN_ROLES {
+        let is_known = known.iter().any(|known| known == role);
+        if is_known && passwords == Passwords::Keep {
+            let url = role_url(admin_url, role, password, own_database)?;
+            let opened = PgConnection::connect(url.expose_secret()).await;
+            opened
+                .map_err(|_| BootstrapError::OtherPassword { role })?
+                .close()
+                .await?;
+        } else {
+            set_password(&mut admin, role, password).await?;
         }
     }
     let exists: bool =

@@ -20,6 +20,9 @@ pub(crate) struct Bootstrap {
     /// The password that the roles get.
     #[arg(long, env = "ROOST_BOOTSTRAP_PASSWORD", hide_env_values = true)]
     role_password: SecretString,
+    /// Give this password to roles that are there already; other installs on the server lose theirs.
+    #[arg(long)]
+    reset_passwords: bool,
 }
 
 /// Arguments of `roost drop-database`.
@@ -34,7 +37,18 @@ pub(crate) struct DropDatabase {
 }
 
 pub(crate) async fn bootstrap(args: Bootstrap) -> anyhow::Result<()> {
-    let urls = store::bootstrap(&args.admin_url, &args.database, &args.role_password).await?;
+    let passwords = if args.reset_passwords {
+        store::Passwords::Reset
+    } else {
+        store::Passwords::Keep
+    };
+    let urls = store::bootstrap(
+        &args.admin_url,
+        &args.database,
+        &args.role_password,
+        passwords,
+    )
+    .await?;
     let answer = json!({
         "owner_url": urls.owner.expose_secret(),
         "app_url": urls.app.expose_secret(),

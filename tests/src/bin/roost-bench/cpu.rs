@@ -211,7 +211,7 @@ fn process(pid: u32) -> Option<Process> {
 }
 
 /// The process that listens on a port of loopback.
-fn listener(port: u16) -> Option<u32> {
+pub(crate) fn listener(port: u16) -> Option<u32> {
     let suffix = format!(":{port:04X}");
     let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()

@@ -75,75 +75,96 @@ pub(crate) struct Milestones {
     pub(crate) relayed: Option<Duration>,
 }
 
-/// Webhooks and work at the same time.
-///
-/// # Errors
-/// When something fails or gets stuck.
-pub(crate) async fn measure(
-    house: &House,
-    workload: &Workload,
-    connections: usize,
-    broker: &Broker,
-    roles: &Roles,
-    folder: &Path,
-) -> anyhow::Result<Flow> {
-    broker.purge().await?;
-    let roost = Roost::start(&roles.names, house, &broker.prefix, folder).await?;
-    let all = Arc::new(requests(&workload.bodies(), roost.ingester, SECRET));
-    let mut ports = vec![("roost", roost.ops.port())];
-    ports.extend(service_ports());
-    let parts = Parts::new(&ports)?;
-    let before = parts.read()?;
-    let started = Instant::now();
-    let sending = tokio::spawn(load::send(roost.ingester, all, connections));
-    let mut watch = Watch::new(house, &roost, roles, workload.messages(), started).await;
-    watch.until_done().await?;
-    let answers = sending.await??;
-    answers.rate().with_context(|| roost.tail())?;
-    let elapsed = watch.elapsed;
-    let spent = parts.read()?.since(&before);
-    Ok(Flow {
-        rate: per_second(workload.messages(), elapsed),
-        milestones: Milestones {
-            acknowledged: answers.elapsed,
-            ..watch.milestones
-        },
-        events: watch.seen.events / watch.wanted,
-        spent,
-        timings: timings(&roost).await?,
-    })
+/// What every measurement of the whole way goes by.
+pub(crate) struct Way<'a> {
+    pub(crate) house: &'a House,
+    pub(crate) workload: &'a Workload,
+    pub(crate) connections: usize,
+    pub(crate) broker: &'a Broker,
+    pub(crate) roles: &'a Roles,
+    pub(crate) folder: &'a Path,
 }
 
-/// The queues are full, then the rest of the roles start: messages a second from the first stored on.
-///
-/// # Errors
-/// When something fails or gets stuck.
-pub(crate) async fn drain(
-    house: &House,
-    workload: &Workload,
-    connections: usize,
-    broker: &Broker,
-    roles: &Roles,
-    folder: &Path,
-) -> anyhow::Result<(f64, Spent)> {
-    broker.purge().await?;
-    let door = Roost::start("ingester", house, &broker.prefix, folder).await?;
-    let all = Arc::new(requests(&workload.bodies(), door.ingester, SECRET));
-    load::send(door.ingester, all, connections)
-        .await?
-        .rate()
-        .with_context(|| door.tail())?;
-    drop(door);
-    let roost = Roost::start(&roles.behind_the_door(), house, &broker.prefix, folder).await?;
+impl Way<'_> {
+    /// Webhooks and work at the same time.
+    ///
+    /// # Errors
+    /// When something fails or gets stuck.
+    pub(crate) async fn measure(&self) -> anyhow::Result<Flow> {
+        self.broker.purge().await?;
+        let roost = self.start(&self.roles.names).await?;
+        self.warm_up(&roost).await?;
+        let parts = parts(&roost)?;
+        let all = Arc::new(requests(&self.workload.bodies(), roost.ingester, SECRET));
+        let mut watch =
+            Watch::new(self.house, &roost, self.roles, self.workload.messages()).await?;
+        let before = parts.read()?;
+        watch.started = Instant::now();
+        let sending = tokio::spawn(load::send(roost.ingester, all, self.connections));
+        watch.until_done().await?;
+        let answers = sending.await??;
+        answers.rate().with_context(|| roost.tail())?;
+        let spent = parts.read()?.since(&before);
+        Ok(Flow {
+            rate: per_second(self.workload.messages(), watch.elapsed),
+            milestones: Milestones {
+                acknowledged: answers.elapsed,
+                ..watch.milestones
+            },
+            events: (watch.seen.events - watch.before.events) / float(self.workload.messages()),
+            spent,
+            timings: timings(&roost).await?,
+        })
+    }
+
+    /// The queues are full, then the rest of the roles start: messages a second from the first that is
+    /// seen stored until all is done.
+    ///
+    /// # Errors
+    /// When something fails or gets stuck.
+    pub(crate) async fn drain(&self) -> anyhow::Result<(f64, Spent)> {
+        self.broker.purge().await?;
+        let roost = self.start(&self.roles.names).await?;
+        self.warm_up(&roost).await?;
+        // In good order, so that no lease of its holds up the next.
+        roost.stop().await?;
+        let door = self.start("ingester").await?;
+        let all = Arc::new(requests(&self.workload.bodies(), door.ingester, SECRET));
+        let sent = load::send(door.ingester, all, self.connections).await?;
+        sent.rate().with_context(|| door.tail())?;
+        drop(door);
+        let roost = self.start(&self.roles.behind_the_door()).await?;
+        let parts = parts(&roost)?;
+        let before = parts.read()?;
+        let mut watch = Watch::new(self.house, &roost, self.roles, 0).await?;
+        // Some may have been stored while it started.
+        watch.wanted = float(self.house.warm_up().messages() + self.workload.messages());
+        let first = watch.before.messages;
+        watch.until_done().await?;
+        let spent = parts.read()?.since(&before);
+        Ok(((watch.wanted - first) / watch.elapsed.as_secs_f64(), spent))
+    }
+
+    async fn start(&self, roles: &str) -> anyhow::Result<Roost> {
+        Roost::start(roles, self.house, &self.broker.prefix, self.folder).await
+    }
+
+    /// A first few messages go all the way, on which the database then bases its plans.
+    async fn warm_up(&self, roost: &Roost) -> anyhow::Result<()> {
+        let workload = self.house.warm_up();
+        let all = Arc::new(requests(&workload.bodies(), roost.ingester, SECRET));
+        let mut watch = Watch::new(self.house, roost, self.roles, workload.messages()).await?;
+        let sent = load::send(roost.ingester, all, self.connections).await?;
+        sent.rate().with_context(|| roost.tail())?;
+        watch.until_done().await?;
+        self.house.analyse().await
+    }
+}
+
+fn parts(roost: &Roost) -> anyhow::Result<Parts> {
     let mut ports = vec![("roost", roost.ops.port())];
     ports.extend(service_ports());
-    let parts = Parts::new(&ports)?;
-    let before = parts.read()?;
-    let mut watch = Watch::new(house, &roost, roles, workload.messages(), Instant::now()).await;
-    let first = watch.look().await?.messages;
-    watch.until_done().await?;
-    let spent = parts.read()?.since(&before);
-    Ok(((watch.wanted - first) / watch.elapsed.as_secs_f64(), spent))
+    Parts::new(&ports)
 }
 
 /// What the database holds.
@@ -164,27 +185,33 @@ struct Watch<'a> {
     started: Instant,
     elapsed: Duration,
     milestones: Milestones,
+    /// At its beginning.
+    before: Seen,
     seen: Seen,
 }
 
 impl<'a> Watch<'a> {
+    /// Watches so many more messages, from now on.
     async fn new(
         house: &House,
         roost: &'a Roost,
         roles: &'a Roles,
-        wanted: usize,
-        started: Instant,
-    ) -> Self {
-        Self {
+        more: usize,
+    ) -> anyhow::Result<Self> {
+        let mut watch = Self {
             owner: house.owner().await,
             roost,
             roles,
-            wanted: f64::from(u32::try_from(wanted).unwrap_or(u32::MAX)),
-            started,
+            wanted: 0.0,
+            started: Instant::now(),
             elapsed: Duration::ZERO,
             milestones: Milestones::default(),
+            before: Seen::default(),
             seen: Seen::default(),
-        }
+        };
+        watch.before = watch.look().await?;
+        watch.wanted = watch.before.messages + float(more);
+        Ok(watch)
     }
 
     async fn look(&mut self) -> anyhow::Result<Seen> {
@@ -195,12 +222,11 @@ impl<'a> Watch<'a> {
         .fetch_one(&mut self.owner)
         .await?;
         let relayed = self.roost.figure("roost_relay_events_total").await?;
-        let float = |count: i64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         Ok(Seen {
-            messages: float(messages),
-            unassigned: float(unassigned),
-            events: float(events),
-            unnumbered: float(unnumbered),
+            messages: float(usize::try_from(messages)?),
+            unassigned: float(usize::try_from(unassigned)?),
+            events: float(usize::try_from(events)?),
+            unnumbered: float(usize::try_from(unnumbered)?),
             relayed,
         })
     }
@@ -208,6 +234,8 @@ impl<'a> Watch<'a> {
     /// Looks until all is done, noting when each part was.
     async fn until_done(&mut self) -> anyhow::Result<()> {
         let mut moved = Instant::now();
+        // What an earlier process has relayed.
+        let elsewhere = self.before.events - self.before.unnumbered - self.before.relayed;
         loop {
             let seen = self.look().await?;
             self.elapsed = self.started.elapsed();
@@ -217,7 +245,8 @@ impl<'a> Watch<'a> {
             self.seen = seen;
             let stored = seen.messages >= self.wanted;
             let assigned = stored && (!self.roles.assign || seen.unassigned == 0.0);
-            let relayed = assigned && seen.unnumbered == 0.0 && seen.relayed >= seen.events;
+            let relayed =
+                assigned && seen.unnumbered == 0.0 && seen.relayed >= seen.events - elsewhere;
             let marks = &mut self.milestones;
             for (is_reached, mark) in [
                 (stored, &mut marks.stored),
@@ -240,6 +269,10 @@ impl<'a> Watch<'a> {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+fn float(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Seconds that the roles spent in steps of a kind, and how often.

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use roost_tests::db::{Brand, TestDb, setting};
 use roost_tests::process::{Process, clean, free_ports};
 use secrecy::ExposeSecret as _;
@@ -13,10 +14,12 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::bodies::Workload;
+use crate::cpu;
 
 /// What X and the ingester share.
 pub(crate) const SECRET: &str = "bench-consumer-secret";
 const READY_LIMIT: Duration = Duration::from_secs(120);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// Enough for any workload: capacity must not be what limits.
 const CAPACITY: i32 = 10_000;
@@ -71,14 +74,26 @@ impl House {
 
     /// The workload on these brands.
     pub(crate) fn workload(&self, customers: usize) -> Workload {
-        let accounts = self.brands.iter().map(|brand| brand.account_id.clone()).collect();
+        let accounts = self
+            .brands
+            .iter()
+            .map(|brand| brand.account_id.clone())
+            .collect();
         // Above the numbers of the warm-up.
-        Workload { accounts, customers, from: 1_000_000 }
+        Workload {
+            accounts,
+            customers,
+            from: 1_000_000,
+        }
     }
 
     /// A small workload that goes before, so that the database is measured as one that is in use.
     pub(crate) fn warm_up(&self) -> Workload {
-        Workload { customers: 10, from: 0, ..self.workload(0) }
+        Workload {
+            customers: 10,
+            from: 0,
+            ..self.workload(0)
+        }
     }
 
     /// What the database does by itself within a minute of a warm-up: looks at its tables, so that
@@ -230,6 +245,23 @@ impl Roost {
         Ok(of_name
             .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
             .sum())
+    }
+
+    /// Asks it to end and waits until it has.
+    ///
+    /// # Errors
+    /// When it doesn't end.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let pid = cpu::listener(self.ops.port()).context("find the process to stop")?;
+        Command::new("kill").arg(pid.to_string()).status()?;
+        let started = Instant::now();
+        while self.process.is_running() {
+            if started.elapsed() > STOP_LIMIT {
+                bail!("roost did not stop\n{}", self.process.tail());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// The last lines of its log.

@@ -1,5 +1,6 @@
 //! `ingest`: what a webhook costs, and what a message costs, beside the least that they could.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,7 +9,7 @@ use crate::acks::{self, Acks, Bodies};
 use crate::bodies::MESSAGES;
 use crate::broker::Broker;
 use crate::cpu::Spent;
-use crate::flow::{self, Flow, Roles};
+use crate::flow::{Flow, Roles, Way};
 use crate::house::{self, House};
 use crate::report::{median, ms, verdict};
 use crate::{ceiling, machine};
@@ -71,7 +72,7 @@ pub(crate) async fn run(bench: &Ingest) -> anyhow::Result<()> {
     outcome
 }
 
-async fn measure(bench: &Ingest, broker: &Broker, folder: &std::path::Path) -> anyhow::Result<()> {
+async fn measure(bench: &Ingest, broker: &Broker, folder: &Path) -> anyhow::Result<()> {
     let mut noise: f64 = 0.0;
     if bench.part != "flow" {
         noise = noise.max(acknowledgements(bench, broker, folder).await?);
@@ -89,11 +90,7 @@ async fn measure(bench: &Ingest, broker: &Broker, folder: &std::path::Path) -> a
 }
 
 /// Answers the largest share that other work took.
-async fn acknowledgements(
-    bench: &Ingest,
-    broker: &Broker,
-    folder: &std::path::Path,
-) -> anyhow::Result<f64> {
+async fn acknowledgements(bench: &Ingest, broker: &Broker, folder: &Path) -> anyhow::Result<f64> {
     let house = House::build(bench.brands, 1).await?;
     let customers = bench.acks.div_ceil(bench.brands * MESSAGES);
     let bodies = Bodies {
@@ -110,7 +107,7 @@ async fn acknowledgements(
         let bare = acks::bare(&bodies, broker, folder).await?;
         let real = acks::real(&bodies, &house, broker, folder).await?;
         for (name, acks) in [("A  bare handler", &bare), ("b  roost ingester", &real)] {
-            tell_acks(name, acks);
+            tell_acks(name, acks, bodies.bodies.len());
             noise = noise.max(acks.spent.outside());
         }
         ceilings.push(bare.rate);
@@ -126,34 +123,31 @@ async fn acknowledgements(
     Ok(noise)
 }
 
-fn tell_acks(name: &str, acks: &Acks) {
+fn tell_acks(name: &str, acks: &Acks, count: usize) {
+    let (median, p99) = (ms(acks.median), ms(acks.p99));
     println!(
-        "{name:<28} {:>8.0}/s   median {}, p99 {}",
-        acks.rate,
-        ms(acks.median),
-        ms(acks.p99)
+        "{name:<28} {:>8.0}/s   median {median}, p99 {p99}",
+        acks.rate
     );
-    tell_spent(&acks.spent);
+    tell_spent(&acks.spent, count);
 }
 
-fn tell_spent(spent: &Spent) {
+fn tell_spent(spent: &Spent, count: usize) {
     println!("    {spent}");
+    println!("    {}", spent.each(count));
 }
 
 /// Answers the largest share that other work took.
-async fn whole_way(
-    bench: &Ingest,
-    broker: &Broker,
-    folder: &std::path::Path,
-) -> anyhow::Result<f64> {
+async fn whole_way(bench: &Ingest, broker: &Broker, folder: &Path) -> anyhow::Result<f64> {
     let roles = Roles::new(&bench.roles);
-    let (mut ceilings, mut rates, mut noise) = (Vec::new(), Vec::new(), 0.0_f64);
+    let conversations = bench.brands * bench.conversations;
+    let count = conversations * MESSAGES;
     println!(
-        "\nwebhook to stored, assigned and relayed: {} brands, {} conversations of {MESSAGES} messages, {} connections",
-        bench.brands,
-        bench.brands * bench.conversations,
-        bench.connections
+        "\nwebhook to stored, assigned and relayed: {} brands, {conversations} conversations of {MESSAGES} messages, {} \
+         connections",
+        bench.brands, bench.connections
     );
+    let (mut ceilings, mut rates, mut noise) = (Vec::new(), Vec::new(), 0.0_f64);
     for _ in 0..bench.rounds {
         let house = House::build(bench.brands, bench.agents).await?;
         let ceiling = ceiling::measure(&house, &house.workload(bench.conversations)).await?;
@@ -162,42 +156,60 @@ async fn whole_way(
             "{:<28} {:>8.0} messages/s",
             "C  bare group commits", ceiling.rate
         );
-        tell_spent(&ceiling.spent);
-        let house = House::build(bench.brands, bench.agents).await?;
-        let workload = house.workload(bench.conversations);
-        let flow =
-            flow::measure(&house, &workload, bench.connections, broker, &roles, folder).await?;
-        house.leave();
-        tell_flow(&format!("d  roost {}", roles.names), &flow);
+        tell_spent(&ceiling.spent, count);
+        let flow = on_the_way(bench, broker, &roles, folder, async |way| {
+            way.measure().await
+        })
+        .await?;
+        tell_flow(&format!("d  roost {}", roles.names), &flow, count);
         noise = noise.max(ceiling.spent.outside()).max(flow.spent.outside());
         ceilings.push(ceiling.rate);
         rates.push(flow.rate);
     }
     let (ceiling, rate) = (median(ceilings), median(rates));
     let ratio = rate / ceiling;
+    let (target, goal) = (verdict(ratio, FLOW_TARGET), verdict(ratio, FLOW_GOAL));
     println!(
-        "d / C = {rate:.0} / {ceiling:.0} = {ratio:.3}   target {FLOW_TARGET:.2}: {}   goal {FLOW_GOAL:.2}: {}",
-        verdict(ratio, FLOW_TARGET),
-        verdict(ratio, FLOW_GOAL)
+        "d / C = {rate:.0} / {ceiling:.0} = {ratio:.3}   target {FLOW_TARGET:.2}: {target}   goal {FLOW_GOAL:.2}: {goal}"
     );
     if !bench.no_drain {
-        let house = House::build(bench.brands, bench.agents).await?;
-        let workload = house.workload(bench.conversations);
         let (rate, spent) =
-            flow::drain(&house, &workload, bench.connections, broker, &roles, folder).await?;
-        house.leave();
+            on_the_way(bench, broker, &roles, folder, async |way| way.drain().await).await?;
         println!(
             "{:<28} {rate:>8.0} messages/s   / C = {:.3}",
-            "e  drain of a full queue",
+            "e  drain of full queues",
             rate / ceiling
         );
-        tell_spent(&spent);
+        tell_spent(&spent, count);
         noise = noise.max(spent.outside());
     }
     Ok(noise)
 }
 
-fn tell_flow(name: &str, flow: &Flow) {
+/// Measures in a house of its own.
+async fn on_the_way<T>(
+    bench: &Ingest,
+    broker: &Broker,
+    roles: &Roles,
+    folder: &Path,
+    measure: impl AsyncFnOnce(&Way<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let house = House::build(bench.brands, bench.agents).await?;
+    let workload = house.workload(bench.conversations);
+    let way = Way {
+        house: &house,
+        workload: &workload,
+        connections: bench.connections,
+        broker,
+        roles,
+        folder,
+    };
+    let measured = measure(&way).await;
+    house.leave();
+    measured
+}
+
+fn tell_flow(name: &str, flow: &Flow, count: usize) {
     let at = |mark: Option<Duration>| {
         mark.map_or("-".to_owned(), |at| format!("{:.1} s", at.as_secs_f64()))
     };
@@ -211,7 +223,7 @@ fn tell_flow(name: &str, flow: &Flow) {
         at(marks.relayed),
         flow.events,
     );
-    tell_spent(&flow.spent);
+    tell_spent(&flow.spent, count);
     let timings: Vec<String> = flow
         .timings
         .iter()
