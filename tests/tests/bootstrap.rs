@@ -13,11 +13,20 @@ async fn roles_of_another_install_keep_their_password() {
     let name = format!("roost_test_{}", Uuid::now_v7().simple());
     let other = SecretString::from("another password".to_owned());
     let refused = bootstrap(&admin, &name, &other, Passwords::Keep).await;
-    assert!(matches!(refused, Err(BootstrapError::OtherPassword { role: "roost_owner" })));
+    assert!(matches!(
+        refused,
+        Err(BootstrapError::OtherPassword {
+            role: "roost_owner"
+        })
+    ));
     let known = SecretString::from("test-only".to_owned());
     // Twice: it is idempotent.
-    bootstrap(&admin, &name, &known, Passwords::Keep).await.unwrap();
-    bootstrap(&admin, &name, &known, Passwords::Keep).await.unwrap();
+    bootstrap(&admin, &name, &known, Passwords::Keep)
+        .await
+        .unwrap();
+    bootstrap(&admin, &name, &known, Passwords::Keep)
+        .await
+        .unwrap();
     drop_database(&admin, &name).await.unwrap();
 }
 

@@ -66,10 +66,14 @@ async fn every_security_definer_function_has_a_fixed_search_path_and_belongs_to_
         let (name, owner, config): (String, String, Option<String>) =
             (row.get("name"), row.get("owner"), row.get("config"));
         assert_eq!(owner, "roost_cross", "{name}");
+        // Planner settings may stand behind it.
+        let path = config
+            .as_deref()
+            .map(|all| all.split(',').take(2).collect::<Vec<_>>().join(","));
         assert_eq!(
-            config.as_deref(),
+            path.as_deref(),
             Some("search_path=pg_catalog, public"),
-            "{name}"
+            "{name}: {config:?}"
         );
     }
 }
