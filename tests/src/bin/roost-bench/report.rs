@@ -18,7 +18,9 @@ pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let half = figures.len() / 2;
     match (figures.get(half), figures.get(half.wrapping_sub(1))) {
-        (Some(upper), Some(lower)) if figures.len() % 2 == 0 => f64::midpoint(*lower, *upper),
+        (Some(upper), Some(lower)) if figures.len().is_multiple_of(2) => {
+            f64::midpoint(*lower, *upper)
+        }
         (Some(middle), _) => *middle,
         (None, _) => f64::NAN,
     }
