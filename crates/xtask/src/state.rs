@@ -8,6 +8,8 @@ use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
@@ -153,7 +155,7 @@ impl State {
     /// When no port is free or the choice can't be saved.
     pub(crate) fn port(&mut self, purpose: &str) -> Result<u16> {
         if let Some(port) = self.saved.ports.get(purpose).copied()
-            && is_free(port)
+            && becomes_free(port)
         {
             return Ok(port);
         }
@@ -208,6 +210,20 @@ fn random<const N: usize>() -> Result<[u8; N]> {
         .and_then(|mut file| file.read_exact(&mut bytes))
         .context("cannot read /dev/urandom")?;
     Ok(bytes)
+}
+
+/// Whether a port is free, or will be in a moment: what was just killed may have children that hold
+/// it until they notice.
+fn becomes_free(port: u16) -> bool {
+    const PATIENCE: Duration = Duration::from_secs(3);
+    let started = Instant::now();
+    while !is_free(port) {
+        if started.elapsed() > PATIENCE {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    true
 }
 
 fn is_free(port: u16) -> bool {
