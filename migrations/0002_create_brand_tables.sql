@@ -204,7 +204,8 @@ create table conversations (
 );
 create unique index conversations_unresolved_key
     on conversations (brand_id, channel_id, identity_id, surface) where status <> 'resolved';
-create index conversations_identity_idx on conversations (brand_id, channel_id, identity_id, opened_at desc);
+create index conversations_identity_idx
+    on conversations (brand_id, channel_id, identity_id, opened_at desc, id desc);
 create index conversations_load_idx on conversations (brand_id, assignee_id) where status = 'open';
 create index conversations_queue_idx
     on conversations (brand_id, team_id, queued_at) where queued_at is not null;

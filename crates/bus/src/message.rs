@@ -19,6 +19,12 @@ pub enum Route {
         /// The event's bucket.
         bucket: u8,
     },
+    /// As [`Route::Event`], but only to those who follow all events: no work queue takes it. Nobody
+    /// may be listening, and then it goes nowhere; the log still has it.
+    News {
+        /// The event's bucket.
+        bucket: u8,
+    },
     /// The dead letters of a queue, named without prefix (`ingress.p03`).
     Dead {
         /// The queue that it came from.
@@ -123,7 +129,16 @@ impl Outgoing {
                 topology.ingress_key(*partition, *lane),
             ),
             Route::Event { bucket } => (topology.events_exchange(), Topology::event_key(*bucket)),
+            Route::News { bucket } => (topology.events_exchange(), Topology::news_key(*bucket)),
             Route::Dead { queue } => (topology.dead_exchange(), queue.clone()),
+        }
+    }
+
+    /// Whether it counts as lost when no queue takes it.
+    pub(crate) fn is_mandatory(&self) -> bool {
+        match self.route {
+            Route::Ingress { .. } | Route::Event { .. } | Route::Dead { .. } => true,
+            Route::News { .. } => false,
         }
     }
 }

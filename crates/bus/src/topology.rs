@@ -176,6 +176,11 @@ impl Topology {
         format!("b{bucket:03}")
     }
 
+    /// A word more than [`Topology::event_key`], so that `b007` doesn't match it and `b007.#` does.
+    pub(crate) fn news_key(bucket: u8) -> String {
+        format!("b{bucket:03}.news")
+    }
+
     /// Declares everything. Requests are sent ahead of their answers: with 256
     /// bindings, one at a time would take seconds.
     pub(crate) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
@@ -319,6 +324,7 @@ mod tests {
         assert_eq!(topology.full_name("ingress.p03"), "t1.ingress.p03");
         assert_eq!(Topology::dead_queue("ingress.p03"), "dead.ingress.p03");
         assert_eq!(Topology::event_key(7), "b007");
+        assert_eq!(Topology::news_key(7), "b007.news");
         assert_eq!(topology.partition_of(255), 15);
         assert_eq!(Topology::router_index_of(64), 1);
         assert_eq!(topology.work_queues().len(), 36);

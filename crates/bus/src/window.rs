@@ -179,7 +179,7 @@ async fn send(
         .with_content_type("application/json".into())
         .with_headers(message.headers.to_table());
     let options = BasicPublishOptions {
-        mandatory: true,
+        mandatory: message.is_mandatory(),
         immediate: false,
     };
     channel

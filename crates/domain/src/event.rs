@@ -106,3 +106,18 @@ impl EventType {
         }
     }
 }
+
+/// The events after which somebody may get something to do: a conversation waits, or an agent has
+/// room.
+pub const OF_ROUTING: [EventType; 10] = [
+    EventType::ConversationOpened,
+    EventType::ConversationReopened,
+    EventType::ConversationStatusChanged,
+    EventType::ConversationAssigned,
+    EventType::ConversationUnassigned,
+    EventType::ConversationTeamChanged,
+    EventType::ConversationPriorityChanged,
+    EventType::MemberPresenceChanged,
+    EventType::MemberUpdated,
+    EventType::TeamUpdated,
+];

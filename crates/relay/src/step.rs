@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use futures_util::future::join_all;
 use roost_bus::envelope::{EventPointer, VERSION};
-use roost_bus::{Bus, Headers, Outgoing, Route};
+use roost_bus::{Bus, Headers, Outgoing, PublishError, Route};
+use roost_domain::event::OF_ROUTING;
 use roost_store::sequencer::{self, Placed, Slot, Tenure};
 use roost_store::{Store, StoreError};
 
@@ -15,7 +17,9 @@ use crate::slots::Slots;
 /// Events of one batch, at most.
 const BATCH: i32 = 1_000;
 /// Messages that share one wait for confirms: well inside the confirm timeout.
-const WINDOW: usize = 500;
+const WINDOW: usize = 1_000;
+/// Parts of a window that go out side by side, as many as the publisher has channels.
+const LANES: usize = 4;
 /// Marks that one settling writes, at most.
 const SETTLE: i32 = 10_000;
 
@@ -204,7 +208,34 @@ impl Relay {
             .iter()
             .filter(|event| held.contains(&Slot::of_bucket(event.bucket)))
             .collect();
-        let messages = mine
+        let sent = join_all(lanes(&mine).into_iter().map(|lane| self.send(lane))).await;
+        let (mut published, mut failure) = (Vec::new(), None);
+        for lane in sent {
+            let (done, error) = lane?;
+            published.extend(done);
+            failure = failure.or(error);
+        }
+        self.metrics
+            .events
+            .inc_by(u64::try_from(published.len()).unwrap_or(0));
+        sequencer::mark(&self.store, &published)
+            .await
+            .context("mark published events")?;
+        if let Some(error) = failure {
+            return Err(anyhow::Error::new(error).context("publish events"));
+        }
+        self.metrics
+            .publish
+            .observe(started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Publishes the events of a lane in order; answers those before the first that failed.
+    async fn send<'e>(
+        &self,
+        lane: Vec<&'e Placed>,
+    ) -> anyhow::Result<(Vec<&'e Placed>, Option<PublishError>)> {
+        let messages = lane
             .iter()
             .map(|event| message(event))
             .collect::<anyhow::Result<Vec<_>>>()?;
@@ -213,20 +244,12 @@ impl Relay {
             .iter()
             .enumerate()
             .find_map(|(at, outcome)| Some((at, outcome.err()?)));
-        let published = failed.map_or(mine.len(), |(at, _)| at);
-        self.metrics
-            .events
-            .inc_by(u64::try_from(published).unwrap_or(0));
-        sequencer::mark(&self.store, &mine[..published])
-            .await
-            .context("mark published events")?;
-        if let Some((_, error)) = failed {
-            return Err(anyhow::Error::new(error).context("publish events"));
-        }
-        self.metrics
-            .publish
-            .observe(started.elapsed().as_secs_f64());
-        Ok(())
+        let mut lane = lane;
+        let error = failed.map(|(at, error)| {
+            lane.truncate(at);
+            error
+        });
+        Ok((lane, error))
     }
 
     /// Moves the marks of its slots up to the heads of the logs.
@@ -253,6 +276,27 @@ fn slots_of(events: &[Placed]) -> BTreeSet<Slot> {
         .collect()
 }
 
+/// Events that go out side by side. A slot's stay together and in order, since its mark says that
+/// all before it went out, and with them a conversation's.
+fn lanes<'e>(events: &[&'e Placed]) -> Vec<Vec<&'e Placed>> {
+    let mut lanes: [Vec<&Placed>; LANES] = Default::default();
+    for event in events {
+        lanes[usize::from(Slot::of_bucket(event.bucket).number()) % LANES].push(event);
+    }
+    lanes.into_iter().filter(|lane| !lane.is_empty()).collect()
+}
+
+/// What gives nobody anything to do goes only to those who follow everything: most lines of the log
+/// are messages, and a work queue keeps each on disk.
+fn route_of(event: &Placed) -> Route {
+    let bucket = event.bucket;
+    if OF_ROUTING.iter().any(|kind| kind.as_str() == event.kind) {
+        Route::Event { bucket }
+    } else {
+        Route::News { bucket }
+    }
+}
+
 fn message(event: &Placed) -> anyhow::Result<Outgoing> {
     let pointer = EventPointer {
         v: VERSION,
@@ -271,9 +315,7 @@ fn message(event: &Placed) -> anyhow::Result<Outgoing> {
     }
     let body = serde_json::to_vec(&pointer).context("write an event pointer")?;
     Ok(Outgoing {
-        route: Route::Event {
-            bucket: event.bucket,
-        },
+        route: route_of(event),
         body,
         headers,
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use roost_bus::envelope::EventPointer;
 use roost_bus::{Delivery, HoldBack, Subscription, Verdict};
-use roost_domain::event::EventType;
+use roost_domain::event::OF_ROUTING;
 use roost_domain::ids::{BrandId, EventId};
 use roost_service::Shutdown;
 use roost_service::health::Check;
@@ -16,20 +16,6 @@ use crate::error::{Failure, classify};
 
 /// Events taken together; what they concern is looked up and routed once.
 const BATCH: usize = 500;
-
-/// The events after which somebody may get something: a conversation waits, or an agent has room.
-const OF_INTEREST: [EventType; 10] = [
-    EventType::ConversationOpened,
-    EventType::ConversationReopened,
-    EventType::ConversationStatusChanged,
-    EventType::ConversationAssigned,
-    EventType::ConversationUnassigned,
-    EventType::ConversationTeamChanged,
-    EventType::ConversationPriorityChanged,
-    EventType::MemberPresenceChanged,
-    EventType::MemberUpdated,
-    EventType::TeamUpdated,
-];
 
 /// Consumes one queue until shutdown.
 ///
@@ -83,7 +69,7 @@ fn sort(desk: &Desk, batch: &[Delivery]) -> BTreeMap<BrandId, Vec<EventId>> {
     for delivery in batch {
         match serde_json::from_slice::<EventPointer>(&delivery.body) {
             Ok(pointer) => {
-                if OF_INTEREST.iter().any(|kind| kind.as_str() == pointer.kind) {
+                if OF_ROUTING.iter().any(|kind| kind.as_str() == pointer.kind) {
                     let events = wanted.entry(BrandId(pointer.brand_id)).or_default();
                     events.push(EventId(pointer.event_id));
                 }

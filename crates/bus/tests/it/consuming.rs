@@ -111,6 +111,26 @@ async fn every_event_reaches_each_listener_and_its_router_queue() {
 }
 
 #[tokio::test]
+async fn news_reaches_each_listener_and_no_work_queue() {
+    let bus = TestBus::plain().await;
+    let news = |text: &str| Outgoing::new(Route::News { bucket: 200 }, text.into());
+    // Nobody listens: not a failure.
+    bus.publish(news("before")).await.unwrap();
+    let mut listener = bus.subscribe(SubscriptionSpec::Events { prefetch: 50 });
+    listener
+        .epochs()
+        .wait_for(|epoch| *epoch > 0)
+        .await
+        .unwrap();
+    bus.publish(news("after")).await.unwrap();
+    let batch = listener.next_batch(10).await.unwrap();
+    assert_eq!(batch.len(), 1);
+    assert_eq!(batch[0].body, b"after");
+    assert_eq!(bus.queue_depth("router.p3").await, Some(0));
+    bus.finish().await;
+}
+
+#[tokio::test]
 async fn waiting_for_a_batch_can_be_cancelled_without_loss() {
     let bus = TestBus::plain().await;
     let mut subscription = bus.subscribe(main_lane(0));

@@ -151,6 +151,7 @@ async fn put_online(owner: &mut PgConnection) -> anyhow::Result<Uuid> {
 /// `roost ROLES`, the real program.
 pub(crate) struct Roost {
     process: Process,
+    http: reqwest::Client,
     /// Where webhooks go.
     pub(crate) ingester: SocketAddr,
     /// Its figures.
@@ -208,6 +209,7 @@ impl Roost {
             .env("ROOST_ACCOUNT_BURST", "1000000")
             .env("ROOST_LOG_LEVEL", "warn");
         let mut roost = Self {
+            http: reqwest::Client::builder().no_proxy().build()?,
             process: Process::start(&name, folder, &mut command),
             ingester,
             ops,
@@ -222,7 +224,7 @@ impl Roost {
             if !self.process.is_running() {
                 break;
             }
-            if get(self.ops, "/readyz").await.is_some() {
+            if self.get("/readyz").await.is_some() {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -230,12 +232,19 @@ impl Roost {
         bail!("roost did not become ready\n{}", self.process.tail());
     }
 
+    async fn get(&self, path: &str) -> Option<String> {
+        let url = format!("http://{}{path}", self.ops);
+        let answer = self.http.get(url).send().await.ok()?;
+        let good = answer.status().is_success();
+        answer.text().await.ok().filter(|_| good)
+    }
+
     /// One of its figures, all labels together.
     ///
     /// # Errors
     /// When it doesn't answer.
     pub(crate) async fn figure(&self, name: &str) -> anyhow::Result<f64> {
-        let Some(text) = get(self.ops, "/metrics").await else {
+        let Some(text) = self.get("/metrics").await else {
             bail!("roost does not answer\n{}", self.process.tail());
         };
         let of_name = text.lines().filter(|line| {
@@ -268,19 +277,6 @@ impl Roost {
     pub(crate) fn tail(&self) -> String {
         self.process.tail()
     }
-}
-
-async fn get(ops: SocketAddr, path: &str) -> Option<String> {
-    let answer = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .ok()?
-        .get(format!("http://{ops}{path}"))
-        .send()
-        .await
-        .ok()?;
-    let good = answer.status().is_success();
-    answer.text().await.ok().filter(|_| good)
 }
 
 /// A folder for the logs of a run.
