@@ -9,10 +9,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measured against the system's (docs/performance.md): a sixth less processor time under load.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The support backend for direct messages.
 #[derive(Debug, Parser)]
 #[command(name = "roost", version)]
