@@ -79,6 +79,21 @@ async fn every_security_definer_function_has_a_fixed_search_path_and_belongs_to_
 }
 
 #[tokio::test]
+async fn the_ingest_role_may_call_none_of_them() {
+    let db = TestDb::new().await;
+    let mut owner = db.owner().await;
+    let callable: Vec<String> = sqlx::query_scalar(
+        "select p.proname::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+         where n.nspname = 'public' and p.prosecdef
+           and has_function_privilege('roost_ingest', p.oid, 'execute') order by 1",
+    )
+    .fetch_all(&mut owner)
+    .await
+    .unwrap();
+    assert_eq!(callable, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn no_role_is_a_superuser_or_bypasses_row_level_security() {
     let db = TestDb::new().await;
     let mut owner = db.owner().await;

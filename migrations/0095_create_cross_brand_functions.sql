@@ -2,8 +2,6 @@
 -- Each is owned by roost_cross (which nobody can log in as), has a fixed search_path, and returns
 -- only ids of due work or resolves a credential; the comment above each says why that is safe.
 
-grant create on schema public to roost_cross;
-
 grant select, insert, update on users, sessions, leases, gateways, app_send_budgets, relay_marks to roost_cross;
 grant select, insert, update, delete on channel_routes, connect_requests, dead_messages to roost_cross;
 grant delete on gateways, leases to roost_cross;
@@ -448,20 +446,3 @@ $$
     insert into app_send_budgets (platform, app, remaining, reset_at) values (of_platform, of_app, left_over, until)
     on conflict (platform, app) do update set remaining = excluded.remaining, reset_at = excluded.reset_at
 $$;
-
-do $$
-declare
-    signature regprocedure;
-begin
-    for signature in
-        select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-        where n.nspname = 'public' and p.prosecdef
-    loop
-        execute format('revoke all on function %s from public', signature);
-        execute format('alter function %s owner to roost_cross', signature);
-        execute format('grant execute on function %s to roost_app, roost_ingest', signature);
-    end loop;
-end
-$$;
-
-revoke create on schema public from roost_cross;
