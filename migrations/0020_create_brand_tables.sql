@@ -10,10 +10,11 @@ create table brands (
 create table members (
     brand_id uuid not null references brands,
     id uuid not null,
-    user_id uuid not null,
+    -- A bot (an API key's member) is no person and has no address.
+    user_id uuid,
     kind text not null default 'person' check (kind in ('person', 'bot')),
     name text not null check (length(name) between 1 and 200),
-    email text not null,
+    email text,
     role text not null check (role in ('owner', 'admin', 'supervisor', 'agent', 'analyst')),
     capacity int not null default 10 check (capacity between 0 and 10000),
     active boolean not null default true,
@@ -21,7 +22,8 @@ create table members (
     last_assigned_at timestamptz,
     created_at timestamptz not null default now(),
     primary key (brand_id, id),
-    constraint members_user_key unique (brand_id, user_id)
+    constraint members_user_key unique (brand_id, user_id),
+    constraint members_person_check check ((kind = 'person') = (user_id is not null) and (user_id is null) = (email is null))
 );
 
 create table teams (
@@ -30,6 +32,8 @@ create table teams (
     name text not null check (length(name) between 1 and 200),
     mode text not null default 'auto' check (mode in ('auto', 'manual')),
     is_default boolean not null default false,
+    -- Its conversations are seen by its members, supervisors and above only.
+    is_closed boolean not null default false,
     created_at timestamptz not null default now(),
     primary key (brand_id, id),
     constraint teams_name_key unique (brand_id, name)
@@ -194,6 +198,8 @@ create table conversations (
     customer_read_no bigint not null default 0,
     origin_kind text,
     origin_ref text,
+    -- The brand's own name for it.
+    external_id text check (length(external_id) between 1 and 200),
     updated_at timestamptz not null default now(),
     primary key (brand_id, id),
     foreign key (brand_id, channel_id) references channels,
@@ -212,6 +218,7 @@ create index conversations_queue_idx
 create index conversations_opened_idx on conversations (brand_id, opened_at desc, id desc);
 create index conversations_last_message_idx
     on conversations (brand_id, coalesce(last_message_at, opened_at) desc, id desc);
+create index conversations_external_idx on conversations (brand_id, external_id) where external_id is not null;
 create index conversations_snooze_idx on conversations (snoozed_until) where status = 'snoozed';
 
 create table messages (

@@ -31,7 +31,7 @@ $$;
 
 -- Append-only tables.
 grant delete on contacts to roost_ingest;
-revoke update, delete on send_attempts, assignment_decisions, conversation_acts, inbound_events from roost_app;
+revoke update, delete on send_attempts, assignment_decisions, conversation_acts, inbound_events, audit_log from roost_app;
 revoke delete on events, messages, conversations, sla_firings from roost_app;
 grant update on send_attempts to roost_app;
 

@@ -134,6 +134,26 @@ ids! {
     DecisionId = "dec";
     /// A skill that members have and conversations need.
     SkillId = "skl";
+    /// An API key.
+    ApiKeyId = "key";
+    /// A line of the audit log.
+    AuditId = "aud";
+    /// An invitation.
+    InvitationId = "inv";
+    /// A label.
+    LabelId = "lbl";
+    /// A custom attribute's definition.
+    AttributeId = "attr";
+    /// A canned reply.
+    CannedReplyId = "can";
+    /// A merge of two contacts.
+    MergeId = "mrg";
+    /// A saved filter.
+    SavedFilterId = "flt";
+    /// A brand's own X app.
+    XAppId = "xapp";
+    /// A session.
+    SessionId = "ses";
 }
 
 #[cfg(test)]

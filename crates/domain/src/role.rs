@@ -18,17 +18,93 @@ pub enum Role {
     Analyst,
 }
 
-/// An action that a role may or may not allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Permission {
-    /// Read conversations, messages, teams and members.
-    Read,
-    /// Write to customers, change and take conversations.
-    Reply,
-    /// Assign conversations to others, set others' presence.
-    Lead,
-    /// Connect channels, change teams and members.
-    Administer,
+macro_rules! permissions {
+    ($($(#[doc = $doc:literal])+ $name:ident = $scope:literal, $least:ident;)+) => {
+        /// What a caller must be allowed. Its name is the scope that an API key needs.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Permission {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Permission {
+            /// All of them, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The scope's name on the wire and in the database.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $scope,)+ }
+            }
+
+            /// What it allows, in a sentence.
+            #[must_use]
+            pub fn describe(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
+            }
+
+            /// The least powerful role that has it; all above have it too.
+            #[must_use]
+            pub fn least_role(self) -> Role {
+                match self { $(Self::$name => Role::$least,)+ }
+            }
+        }
+    };
+}
+
+// The one table of who may do what: each permission with the least role that has it. Documentation,
+// routes and tests are made from it.
+permissions! {
+    /// Read conversations, messages, timelines, counts and files.
+    ConversationsRead = "conversations:read", Analyst;
+    /// Change, take, hand on, open and close conversations.
+    ConversationsWrite = "conversations:write", Agent;
+    /// Assign conversations to others and set others' presence.
+    ConversationsLead = "conversations:lead", Supervisor;
+    /// Write replies and notes.
+    MessagesWrite = "messages:write", Agent;
+    /// Write in the name of a member (API keys only).
+    MessagesAsMember = "messages:as_member", Agent;
+    /// Read contacts.
+    ContactsRead = "contacts:read", Analyst;
+    /// Change and merge contacts.
+    ContactsWrite = "contacts:write", Agent;
+    /// Block and unblock contacts.
+    ContactsBlock = "contacts:block", Supervisor;
+    /// Erase contacts for good.
+    ContactsErase = "contacts:erase", Admin;
+    /// Read the brand, its members, teams, channels, labels and other settings.
+    SettingsRead = "settings:read", Analyst;
+    /// Change labels, attribute definitions, canned replies and skills.
+    SettingsWrite = "settings:write", Supervisor;
+    /// Make, change and delete teams and their routing.
+    TeamsWrite = "teams:write", Supervisor;
+    /// Change members, invite and deactivate them.
+    MembersWrite = "members:write", Admin;
+    /// Connect, change and disconnect channels and apps.
+    ChannelsWrite = "channels:write", Admin;
+    /// Change the brand and its security rules.
+    BrandWrite = "brand:write", Admin;
+    /// Make, rotate and revoke API keys.
+    ApiKeysWrite = "api_keys:write", Admin;
+    /// Read the audit log.
+    AuditRead = "audit:read", Admin;
+    /// Read the event feed and open live streams.
+    EventsRead = "events:read", Analyst;
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Permission {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let found = Self::ALL.iter().find(|scope| scope.as_str() == text);
+        found.copied().ok_or_else(|| UnknownName(text.to_owned()))
+    }
 }
 
 impl Role {
@@ -41,14 +117,25 @@ impl Role {
         Self::Analyst,
     ];
 
-    /// The one table of who may do what.
+    /// Whether the role has a permission.
     #[must_use]
     pub fn allows(self, permission: Permission) -> bool {
-        match permission {
-            Permission::Read => true,
-            Permission::Reply => self != Self::Analyst,
-            Permission::Lead => matches!(self, Self::Owner | Self::Admin | Self::Supervisor),
-            Permission::Administer => matches!(self, Self::Owner | Self::Admin),
+        self.rank() <= permission.least_role().rank()
+    }
+
+    /// Whether the role has everything that another has.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self.rank() <= other.rank()
+    }
+
+    fn rank(self) -> u8 {
+        match self {
+            Self::Owner => 0,
+            Self::Admin => 1,
+            Self::Supervisor => 2,
+            Self::Agent => 3,
+            Self::Analyst => 4,
         }
     }
 
@@ -93,13 +180,23 @@ mod tests {
 
     #[test]
     fn an_analyst_never_writes_to_a_customer() {
-        assert!(Role::Analyst.allows(Permission::Read));
-        assert!(!Role::Analyst.allows(Permission::Reply));
-        assert!(Role::Agent.allows(Permission::Reply) && !Role::Agent.allows(Permission::Lead));
+        use Permission::{ConversationsLead, ConversationsRead, MembersWrite, MessagesWrite};
+        assert!(Role::Analyst.allows(ConversationsRead));
+        assert!(!Role::Analyst.allows(MessagesWrite));
+        assert!(Role::Agent.allows(MessagesWrite) && !Role::Agent.allows(ConversationsLead));
         assert!(
-            Role::Supervisor.allows(Permission::Lead)
-                && !Role::Supervisor.allows(Permission::Administer)
+            Role::Supervisor.allows(ConversationsLead) && !Role::Supervisor.allows(MembersWrite)
         );
+    }
+
+    #[test]
+    fn a_more_powerful_role_may_do_all_that_a_lesser_one_may() {
+        for pair in Role::ALL.windows(2) {
+            assert!(pair[0].covers(pair[1]) && !pair[1].covers(pair[0]));
+            for permission in Permission::ALL {
+                assert!(pair[0].allows(*permission) || !pair[1].allows(*permission));
+            }
+        }
     }
 
     #[test]
@@ -108,5 +205,9 @@ mod tests {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
         assert!("root".parse::<Role>().is_err());
+        for permission in Permission::ALL {
+            assert_eq!(permission.as_str().parse(), Ok(*permission));
+            assert!(!permission.describe().is_empty());
+        }
     }
 }

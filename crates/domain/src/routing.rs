@@ -180,7 +180,7 @@ pub fn sort_queue(queue: &mut [Waiting]) {
 }
 
 fn excluded_by(candidate: &Candidate) -> Option<Exclusion> {
-    if !candidate.role.allows(Permission::Reply) {
+    if !candidate.role.allows(Permission::MessagesWrite) {
         Some(Exclusion::Role)
     } else if !candidate.active {
         Some(Exclusion::Inactive)

@@ -5,10 +5,11 @@ use roost_cache::Cache;
 use roost_platforms::x::client::XClient;
 use roost_service::{Config, Health, Metrics};
 use roost_store::Store;
+use roost_store::audit::Auditor;
 use roost_store::seal::Sealer;
 use uuid::Uuid;
 
-use crate::auth::{Passwords, Sessions, Tokens};
+use crate::auth::{Keys, Passwords, Sessions, Tokens};
 use crate::metrics::GatewayMetrics;
 use crate::stream::Hub;
 
@@ -27,6 +28,8 @@ pub struct Deps {
     pub x: XClient,
     /// Seals platform tokens.
     pub sealer: Sealer,
+    /// Writes the audit log.
+    pub audit: Auditor,
     /// The process's health.
     pub health: Health,
     /// The process's figures.
@@ -45,6 +48,8 @@ pub(crate) struct App {
     pub(crate) metrics: GatewayMetrics,
     pub(crate) tokens: Tokens,
     pub(crate) sessions: Sessions,
+    pub(crate) keys: Keys,
+    pub(crate) audit: Auditor,
     pub(crate) passwords: Passwords,
     pub(crate) hub: Hub,
     /// This process among the gateways.
@@ -60,6 +65,8 @@ impl App {
             passwords: Passwords::new(metrics.hashes.clone()),
             hub: Hub::new(deps.store.clone(), metrics.clone()),
             sessions,
+            keys: Keys::new(deps.store.clone()),
+            audit: deps.audit.clone(),
             gateway: Uuid::now_v7(),
             metrics,
             config: deps.config.clone(),

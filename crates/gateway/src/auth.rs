@@ -1,15 +1,23 @@
 //! Who asks, and whether they may.
 
+mod access;
 mod actor;
+mod address;
 pub(crate) mod cookies;
+mod fresh;
+mod keys;
 pub(crate) mod limits;
 pub(crate) mod origin;
 mod passwords;
 pub(crate) mod refresh;
 mod sessions;
 mod tokens;
+mod write;
 
-pub(crate) use actor::{Actor, Administer, Read, Reply, request_id};
+pub(crate) use access::{Access, admit};
+pub(crate) use actor::{Actor, Identity, Person, Who, request_id};
+pub(crate) use keys::Keys;
 pub(crate) use passwords::Passwords;
 pub(crate) use sessions::Sessions;
 pub(crate) use tokens::{ACCESS_TOKEN_SECONDS, Tokens};
+pub(crate) use write::{Answer, BodyHash};

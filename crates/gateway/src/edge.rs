@@ -146,7 +146,9 @@ fn share(headers: &mut HeaderMap, origin: HeaderValue, is_preflight: bool) {
     );
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("etag, x-request-id, retry-after"),
+        HeaderValue::from_static(
+            "etag, x-request-id, retry-after, ratelimit, ratelimit-policy, idempotency-replayed",
+        ),
     );
     if is_preflight {
         for (name, value) in [
@@ -156,7 +158,7 @@ fn share(headers: &mut HeaderMap, origin: HeaderValue, is_preflight: bool) {
             ),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
-                "authorization, content-type, if-match, x-request-id",
+                "authorization, content-type, if-match, idempotency-key, x-request-id",
             ),
             (header::ACCESS_CONTROL_MAX_AGE, "600"),
         ] {

@@ -24,5 +24,4 @@ mod wire;
 
 pub use app::Deps;
 pub use openapi::openapi_json;
-pub use routes::PUBLIC_ROUTES;
 pub use server::{run, serve};

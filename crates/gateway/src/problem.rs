@@ -3,7 +3,7 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use roost_store::StoreError;
 use serde::Serialize;
@@ -49,22 +49,41 @@ codes! {
     CursorMismatch = "cursor_mismatch", 400, "The cursor belongs to another filter, order or brand";
     Unauthenticated = "unauthenticated", 401, "A valid access token is needed";
     InvalidCredentials = "invalid_credentials", 401, "Address or password are wrong";
+    TotpRequired = "totp_required", 401, "A code of the second factor is needed";
     SessionEnded = "session_ended", 401, "The session has ended";
     Forbidden = "forbidden", 403, "The role doesn't allow this";
+    TwoFactorRequired = "two_factor_required", 403, "The brand asks for a second factor: set one up first";
+    StepUpRequired = "step_up_required", 403, "Prove again who you are: sign in anew";
     OriginRefused = "origin_refused", 403, "The request comes from a foreign page";
     NotFound = "not_found", 404, "There is no such thing";
     MethodNotAllowed = "method_not_allowed", 405, "This address doesn't take this method";
     RequestTimeout = "request_timeout", 408, "The body did not arrive in time";
+    IdempotencyInProgress = "idempotency_in_progress", 409, "A request with this key is still under way";
     VersionConflict = "version_conflict", 409, "It has changed since";
     EmailTaken = "email_taken", 409, "The address has an account already";
     NameTaken = "name_taken", 409, "The name is in use";
+    InUse = "in_use", 409, "It is in use";
+    ConversationExists = "conversation_exists", 409, "The customer has an open conversation already";
+    AlreadyMember = "already_member", 409, "The person has a seat in this brand already";
+    AlreadyMerged = "already_merged", 409, "One of the contacts was merged already";
+    TooLate = "too_late", 409, "It can't be undone any more";
+    NothingToUndo = "nothing_to_undo", 409, "There is nothing to undo";
+    DefaultTeam = "default_team", 409, "A brand keeps its default team";
     LastOwner = "last_owner", 409, "A brand keeps an active owner";
     AlreadySending = "already_sending", 409, "It can't be cancelled any more";
     NotRetryable = "not_retryable", 409, "It can't be sent again in this state";
     NotUnconfirmed = "not_unconfirmed", 409, "Its outcome is known";
     CursorExpired = "cursor_expired", 410, "The feed doesn't reach back that far";
+    Erased = "erased", 410, "The contact was erased";
     BodyTooLarge = "body_too_large", 413, "The body is too large";
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be JSON";
+    IdempotencyKeyReused = "idempotency_key_reused", 422, "This key belongs to another request";
+    TokenInvalid = "token_invalid", 422, "The link is not valid any more";
+    AttributeInvalid = "attribute_invalid", 422, "The value doesn't fit the attribute's definition";
+    ContactUnreachable = "contact_unreachable", 422, "The customer can't be written to";
+    ContactBlocked = "contact_blocked", 422, "The contact is blocked";
+    QuotaExceeded = "quota_exceeded", 422, "The brand's limit is reached";
+    TestMode = "test_mode", 422, "A test key reaches sandbox channels only";
     UnknownReference = "unknown_reference", 422, "It refers to something that doesn't exist";
     TextTooLong = "text_too_long", 422, "The platform doesn't take a text of that length";
     ChannelDisconnected = "channel_disconnected", 422, "The account is no longer connected";
@@ -73,18 +92,24 @@ codes! {
     ConfirmationNeeded = "confirmation_needed", 422, "This could reach the customer twice: confirm it";
     ConnectExpired = "connect_expired", 422, "The connection was not begun here or took too long";
     ConnectDenied = "connect_denied", 422, "The account's owner did not agree";
-    RateLimited = "rate_limited", 429, "Too many tries";
+    RateLimited = "rate_limited", 429, "Too many requests";
     Internal = "internal", 500, "Something broke on our side";
     PlatformFailed = "platform_failed", 502, "The platform refused or can't be reached";
     Unavailable = "unavailable", 503, "A part that is needed is away";
     Busy = "busy", 503, "Too much at once";
 }
 
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl Code {
     /// Whether the same request may succeed later.
     #[must_use]
     pub(crate) fn is_retryable(self) -> bool {
-        matches!(self.status(), 408 | 429 | 502 | 503)
+        matches!(self.status(), 408 | 429 | 502 | 503) || self == Self::IdempotencyInProgress
     }
 }
 
@@ -110,6 +135,7 @@ struct Particulars {
     detail: String,
     faults: Vec<Fault>,
     retry_after: Option<u64>,
+    allow: Option<String>,
     extra: Option<(&'static str, serde_json::Value)>,
     cause: Option<String>,
 }
@@ -151,6 +177,7 @@ impl Problem {
             detail: detail.into(),
             faults: Vec::new(),
             retry_after: (code.status() == 503).then_some(1),
+            allow: None,
             extra: None,
             cause: None,
         };
@@ -219,15 +246,28 @@ impl Problem {
         &self.particulars.faults
     }
 
+    /// Whether the same request would be refused again, whatever else happens.
+    #[must_use]
+    pub(crate) fn is_final(&self) -> bool {
+        self.code.status() < 500 && !self.code.is_retryable()
+    }
+
+    /// Says which methods the address takes.
+    #[must_use]
+    pub(crate) fn allow(mut self, methods: String) -> Self {
+        self.particulars.allow = Some(methods);
+        self
+    }
+
     /// What went wrong inside, for the log.
     #[must_use]
     pub(crate) fn cause(&self) -> Option<&str> {
         self.particulars.cause.as_deref()
     }
 
-    /// The response, with the request's id.
+    /// The body, with the request's id.
     #[must_use]
-    pub(crate) fn response(&self, request_id: Option<&str>) -> HttpResponse {
+    pub(crate) fn body(&self, request_id: Option<&str>) -> serde_json::Value {
         let body = ProblemBody {
             kind: format!("/docs/problems#{}", self.code.as_str()),
             title: self.code.title(),
@@ -242,6 +282,12 @@ impl Problem {
         if let (Some((name, value)), Some(body)) = (&self.particulars.extra, body.as_object_mut()) {
             body.insert((*name).to_owned(), value.clone());
         }
+        body
+    }
+
+    /// The response, with the request's id.
+    #[must_use]
+    pub(crate) fn response(&self, request_id: Option<&str>) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         response.content_type("application/problem+json");
         if self.code.status() == 401 {
@@ -250,7 +296,10 @@ impl Problem {
         if let Some(seconds) = self.particulars.retry_after {
             response.insert_header((RETRY_AFTER, HeaderValue::from(seconds)));
         }
-        response.body(body.to_string())
+        if let Some(methods) = &self.particulars.allow {
+            response.insert_header((ALLOW, methods.as_str()));
+        }
+        response.body(self.body(request_id).to_string())
     }
 }
 

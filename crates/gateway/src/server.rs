@@ -62,12 +62,15 @@ pub async fn serve(deps: Deps, listener: TcpListener, shutdown: Shutdown) -> any
 
 /// Where no route leads: 405 where only the method is wrong.
 async fn nowhere(request: HttpRequest) -> Result<(), Problem> {
-    let is_known = routes::ROUTES
+    let mut methods: Vec<String> = routes::ROUTES
         .iter()
-        .any(|(_, path)| ResourceDef::new(*path).is_match(request.path()));
-    Err(Problem::new(if is_known {
-        Code::MethodNotAllowed
+        .filter(|route| ResourceDef::new(route.path).is_match(request.path()))
+        .map(|route| route.verb.to_uppercase())
+        .collect();
+    methods.dedup();
+    Err(if methods.is_empty() {
+        Problem::not_found()
     } else {
-        Code::NotFound
-    }))
+        Problem::new(Code::MethodNotAllowed).allow(methods.join(", "))
+    })
 }

@@ -10,6 +10,7 @@ use roost_platforms::AppSecrets;
 use roost_platforms::x::client::{SendApi, Timeouts, XClient};
 use roost_service::health::Weight;
 use roost_service::{Config, Health, Metrics, Shutdown, Supervisor, config, ops, telemetry};
+use roost_store::audit::Auditor;
 use roost_store::seal::Sealer;
 use roost_store::{Store, StoreConfig};
 
@@ -105,7 +106,7 @@ fn required(roles: &BTreeSet<&'static str>) -> Vec<&'static str> {
         keys.push("secrets_key");
     }
     if roles.contains("gateway") {
-        keys.push("jwt_secret");
+        keys.extend(["jwt_secret", "audit_key"]);
     }
     if roles.contains("ingester") {
         keys.push("x_consumer_secret");
@@ -239,6 +240,7 @@ impl House {
                     cache: self.cache.clone(),
                     x: self.x_client()?,
                     sealer: Sealer::new(&self.config.keys.secrets_key)?,
+                    audit: Auditor::new(self.config.keys.audit_key_bytes()?),
                     health: self.health.clone(),
                     metrics: self.metrics.clone(),
                 };

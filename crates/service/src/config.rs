@@ -4,6 +4,7 @@
 mod read;
 
 use crate::telemetry::LogFormat;
+use ipnet::IpNet;
 use read::{Reader, text};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
@@ -43,6 +44,8 @@ pub struct Config {
     pub x: X,
     /// Keys of our own.
     pub keys: Keys,
+    /// How many requests the API takes.
+    pub limits: Limits,
     /// When an account goes to the bulk lane.
     pub lanes: Lanes,
     /// Logs.
@@ -103,6 +106,19 @@ pub struct Public {
     pub webhook_url: String,
     /// Origins allowed by CORS.
     pub cors_origins: Vec<String>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Requests that the API takes, each a minute and at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Of one member or API key.
+    pub member_per_minute: u32,
+    /// Of all members and keys of a brand.
+    pub brand_per_minute: u32,
+    /// Of one address, where nobody is signed in.
+    pub address_per_minute: u32,
 }
 
 /// The X app named `main`; texts are empty where unset.
@@ -142,6 +158,8 @@ pub struct Keys {
     pub secrets_key: SecretString,
     /// At least 32 characters.
     pub jwt_secret: SecretString,
+    /// Chains the audit log; empty where unset.
+    pub audit_key: SecretString,
 }
 
 /// When an account goes to the bulk lane.
@@ -231,6 +249,7 @@ impl Config {
                 url: r.checked("public_url", text::check_base_url),
                 webhook_url: r.checked("webhook_url", text::check_base_url),
                 cors_origins: r.list("cors_origins"),
+                trusted_proxies: r.networks("trusted_proxies"),
             },
             x: X {
                 api_url: r.checked("x_api_url", text::check_base_url),
@@ -249,6 +268,12 @@ impl Config {
             keys: Keys {
                 secrets_key: r.checked_secret("secrets_key", text::check_key),
                 jwt_secret: r.checked_secret("jwt_secret", text::check_jwt_secret),
+                audit_key: r.checked_secret("audit_key", text::check_key),
+            },
+            limits: Limits {
+                member_per_minute: r.number("member_requests_per_minute", 1, 1_000_000),
+                brand_per_minute: r.number("brand_requests_per_minute", 1, 10_000_000),
+                address_per_minute: r.number("address_requests_per_minute", 1, 1_000_000),
             },
             lanes: Lanes {
                 account_rate_per_second: r.number("account_rate_per_second", 1, 1_000_000),
@@ -309,6 +334,15 @@ impl Keys {
     pub fn secrets_key_bytes(&self) -> anyhow::Result<[u8; 32]> {
         text::decode_key(self.secrets_key.expose_secret())
             .ok_or_else(|| anyhow::anyhow!("secrets_key is not set"))
+    }
+
+    /// The bytes of `audit_key`.
+    ///
+    /// # Errors
+    /// When it is unset.
+    pub fn audit_key_bytes(&self) -> anyhow::Result<[u8; 32]> {
+        text::decode_key(self.audit_key.expose_secret())
+            .ok_or_else(|| anyhow::anyhow!("audit_key is not set"))
     }
 }
 

@@ -85,7 +85,7 @@ pub async fn assign_by_hand(
     if !seat.active {
         return Ok(ByHand::RefusedInactive);
     }
-    if !seat.role.allows(Permission::Reply) {
+    if !seat.role.allows(Permission::MessagesWrite) {
         return Ok(ByHand::RefusedRole);
     }
     let over_capacity = seat.load + weight > seat.capacity;

@@ -6,7 +6,9 @@
 //! Start reading at [`tx`] (how a transaction is made), then [`ledger`] (how a conversation changes).
 
 pub mod accounts;
+pub mod api_keys;
 pub mod assignments;
+pub mod audit;
 pub mod bootstrap;
 pub mod brands;
 pub mod budgets;
@@ -19,6 +21,7 @@ pub mod dead;
 mod error;
 pub mod events;
 pub mod gateways;
+pub mod idempotency;
 pub mod inbound;
 pub mod leases;
 pub mod ledger;
@@ -39,6 +42,7 @@ pub mod teams;
 pub mod timers;
 mod ts;
 pub mod tx;
+pub mod visibility;
 
 pub use error::{StoreError, on_constraint};
 pub use ts::Ts;

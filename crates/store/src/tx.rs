@@ -292,6 +292,26 @@ impl IngestTx {
 }
 
 impl BrandTx {
+    /// Marks where [`BrandTx::undo`] goes back to.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mark(&mut self) -> Result<(), StoreError> {
+        self.conn().execute(sqlx::raw_sql("savepoint work")).await?;
+        Ok(())
+    }
+
+    /// Takes back everything since [`BrandTx::mark`]; the transaction goes on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn undo(&mut self) -> Result<(), StoreError> {
+        self.conn()
+            .execute(sqlx::raw_sql("rollback to savepoint work"))
+            .await?;
+        Ok(())
+    }
+
     /// The brand.
     #[must_use]
     pub fn brand(&self) -> BrandId {

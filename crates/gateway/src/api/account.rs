@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::sessions::{Opened, open_session};
 use crate::app::App;
-use crate::auth::{Actor, Read, limits, origin};
+use crate::auth::{Actor, limits};
 use crate::input::{Body, Checks};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::wire::brand::BrandView;
@@ -107,7 +107,6 @@ pub(crate) async fn sign_up(
     request: HttpRequest,
     body: Body<SignUp>,
 ) -> Result<HttpResponse, Problem> {
-    origin::check(&request, &app)?;
     let (account, password) = body.0.check()?;
     limits::sign_in(&app, &request, &account.email).await?;
     let account = NewAccount {
@@ -175,13 +174,13 @@ impl From<Membership> for MembershipView {
     get, path = "/v1/me", tag = "account",
     responses((status = 200, body = MeView), (status = 401, body = ProblemBody))
 )]
-pub(crate) async fn me(app: web::Data<App>, actor: Actor<Read>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn me(app: web::Data<App>, actor: Actor) -> Result<HttpResponse, Problem> {
     let member = actor.member;
     let (member, brand) = app
         .store
         .brand(actor.brand, move |tx| Box::pin(seat(tx, member)))
         .await?;
-    let user = actor.user;
+    let user = actor.person()?.user;
     let seats = app
         .store
         .system(move |tx| Box::pin(async move { accounts::memberships(tx, user).await }));

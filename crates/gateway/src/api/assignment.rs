@@ -3,13 +3,13 @@
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
 use roost_domain::ids::{ConversationId, DecisionId, MemberId, TeamId};
-use roost_domain::role::{Permission, Role};
+use roost_domain::role::Permission;
 use roost_store::assignments::{self, ByHand, Moved};
 use roost_store::ledger::Cause;
 use roost_store::{BrandTx, conversations};
 
 use crate::app::App;
-use crate::auth::{Actor, Read, Reply};
+use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, Query};
 use crate::problem::{Code, Fault, Problem, ProblemBody};
 use crate::wire::assignment::{Assign, AssignmentView, DecisionView};
@@ -22,7 +22,7 @@ use crate::wire::list::{Cursors, Paged};
 )]
 pub(crate) async fn get(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
     let view = app
@@ -56,7 +56,7 @@ async fn show(tx: &mut BrandTx, id: ConversationId) -> Result<AssignmentView, Pr
 )]
 pub(crate) async fn list(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<ConversationId>,
     query: Query,
 ) -> Result<HttpResponse, Problem> {
@@ -134,7 +134,7 @@ impl Assign {
 )]
 pub(crate) async fn put(
     app: web::Data<App>,
-    actor: Actor<Reply>,
+    actor: Actor,
     id: Id<ConversationId>,
     body: Body<Assign>,
 ) -> Result<HttpResponse, Problem> {
@@ -151,7 +151,7 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn delete(
     app: web::Data<App>,
-    actor: Actor<Reply>,
+    actor: Actor,
     id: Id<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
     assign(&app, &actor, id.0, To::Nobody).await
@@ -159,34 +159,33 @@ pub(crate) async fn delete(
 
 async fn assign(
     app: &App,
-    actor: &Actor<Reply>,
+    actor: &Actor,
     id: ConversationId,
     to: To,
 ) -> Result<HttpResponse, Problem> {
-    let (me, role, cause) = (actor.member, actor.role, actor.cause());
-    let view = app
-        .store
-        .brand(actor.brand, move |tx| {
-            Box::pin(async move {
-                let held = conversations::find(tx, id, None)
-                    .await?
-                    .ok_or_else(Problem::not_found)?;
-                if !may_assign(role, me, held.assignee, to) {
-                    return Err(Problem::new(Code::Forbidden));
-                }
-                act(tx, id, to, me, &cause).await?;
-                show(tx, id).await
-            })
+    let (me, cause) = (actor.member, actor.cause());
+    let leads = actor.allows(Permission::ConversationsLead);
+    let answer = actor.write(app, move |tx| {
+        Box::pin(async move {
+            let held = conversations::find(tx, id, None)
+                .await?
+                .ok_or_else(Problem::not_found)?;
+            if !may_assign(leads, me, held.assignee, to) {
+                return Err(Problem::new(Code::Forbidden));
+            }
+            act(tx, id, to, me, &cause).await?;
+            Answer::ok(&show(tx, id).await?)
         })
-        .await?;
+    });
+    let answer = answer.await?;
     app.hint_router();
-    Ok(HttpResponse::Ok().json(view))
+    Ok(answer)
 }
 
-fn may_assign(role: Role, me: MemberId, holder: Option<MemberId>, to: To) -> bool {
+fn may_assign(leads: bool, me: MemberId, holder: Option<MemberId>, to: To) -> bool {
     let is_mine = holder == Some(me);
     let takes_it = matches!(to, To::Member(member) if member == me);
-    role.allows(Permission::Lead) || is_mine || takes_it
+    leads || is_mine || takes_it
 }
 
 async fn act(
@@ -238,11 +237,11 @@ mod tests {
     #[test]
     fn an_agent_takes_and_gives_away_and_no_more() {
         let (me, other) = (MemberId(Uuid::now_v7()), MemberId(Uuid::now_v7()));
-        let may = |holder, to| may_assign(Role::Agent, me, holder, to);
+        let may = |holder, to| may_assign(false, me, holder, to);
         assert!(may(None, To::Member(me)) && may(Some(other), To::Member(me)));
         assert!(may(Some(me), To::Member(other)) && may(Some(me), To::Nobody));
         assert!(!may(Some(other), To::Member(other)) && !may(None, To::Member(other)));
         assert!(!may(Some(other), To::Nobody));
-        assert!(may_assign(Role::Supervisor, me, Some(other), To::Nobody));
+        assert!(may_assign(true, me, Some(other), To::Nobody));
     }
 }

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use roost_store::brands;
 
 use crate::app::App;
-use crate::auth::{Actor, Read};
+use crate::auth::Actor;
 use crate::problem::{Problem, ProblemBody};
 use crate::wire::brand::BrandView;
 
@@ -13,7 +13,7 @@ use crate::wire::brand::BrandView;
     get, path = "/v1/brand", tag = "brand",
     responses((status = 200, body = BrandView), (status = 401, body = ProblemBody))
 )]
-pub(crate) async fn get(app: web::Data<App>, actor: Actor<Read>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn get(app: web::Data<App>, actor: Actor) -> Result<HttpResponse, Problem> {
     let found = app
         .store
         .brand(actor.brand, |tx| Box::pin(brands::find(tx)))

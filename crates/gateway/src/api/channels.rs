@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 
 use super::connect::webhook_url;
 use crate::app::App;
-use crate::auth::{Actor, Administer, Read};
+use crate::auth::Actor;
 use crate::input::{Body, Checks, Id, Query};
 use crate::problem::{Code, Problem, ProblemBody, chain};
 use crate::wire::channel::{ChannelHealth, ChannelPatch, ChannelView};
@@ -22,7 +22,7 @@ use crate::wire::list::Paged;
 )]
 pub(crate) async fn list(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     query: Query,
 ) -> Result<HttpResponse, Problem> {
     query.finish()?;
@@ -48,7 +48,7 @@ async fn find(tx: &mut BrandTx, id: ChannelId) -> Result<StoredChannel, Problem>
 )]
 pub(crate) async fn get(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
     let channel = app
@@ -65,7 +65,7 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn health(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
     let channel = app
@@ -85,7 +85,7 @@ pub(crate) async fn health(
 )]
 pub(crate) async fn patch(
     app: web::Data<App>,
-    actor: Actor<Administer>,
+    actor: Actor,
     id: Id<ChannelId>,
     body: Body<ChannelPatch>,
 ) -> Result<HttpResponse, Problem> {
@@ -125,7 +125,7 @@ pub(crate) async fn patch(
 )]
 pub(crate) async fn delete(
     app: web::Data<App>,
-    actor: Actor<Administer>,
+    actor: Actor,
     id: Id<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
     let cause = actor.cause();

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::channels::bearer;
 use crate::app::App;
 use crate::auth::refresh::{hash, random};
-use crate::auth::{Actor, Administer, cookies, request_id};
+use crate::auth::{Actor, cookies, request_id};
 use crate::input::{OptionalBody, Query};
 use crate::problem::{Code, Problem, ProblemBody, chain};
 use crate::wire::channel::{ConnectView, Nothing};
@@ -49,7 +49,7 @@ fn seal_place(token_hash: &[u8]) -> String {
 )]
 pub(crate) async fn begin(
     app: web::Data<App>,
-    actor: Actor<Administer>,
+    actor: Actor,
     body: OptionalBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {
     let Nothing {} = body.0;
@@ -184,7 +184,7 @@ async fn may_connect(app: &App, brand: BrandId, member: MemberId) -> Result<(), 
         .brand(brand, move |tx| Box::pin(members::find(tx, member)))
         .await?;
     match found {
-        Some(member) if member.active && member.role.allows(Permission::Administer) => Ok(()),
+        Some(member) if member.active && member.role.allows(Permission::ChannelsWrite) => Ok(()),
         Some(_) | None => Err(Problem::new(Code::Forbidden)),
     }
 }

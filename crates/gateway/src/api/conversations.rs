@@ -13,7 +13,7 @@ use roost_store::{BrandTx, events};
 use serde_json::json;
 
 use crate::app::App;
-use crate::auth::{Actor, Read, Reply};
+use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, Query};
 use crate::problem::{Code, Fault, Problem, ProblemBody};
 use crate::wire::conversation::{ConversationPage, ConversationPatch, ConversationView};
@@ -44,7 +44,7 @@ const MAX_SNOOZE: SignedDuration = SignedDuration::from_hours(24 * 366);
 )]
 pub(crate) async fn list(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     query: Query,
 ) -> Result<HttpResponse, Problem> {
     let filter = read_filter(&query);
@@ -140,7 +140,7 @@ fn read_sort(query: &Query) -> Sort {
 )]
 pub(crate) async fn get(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
     let reader = actor.member;
@@ -230,7 +230,7 @@ pub(super) fn read_until(
 )]
 pub(crate) async fn patch(
     app: web::Data<App>,
-    actor: Actor<Reply>,
+    actor: Actor,
     request: HttpRequest,
     id: Id<ConversationId>,
     body: Body<ConversationPatch>,
@@ -241,21 +241,23 @@ pub(crate) async fn patch(
         ..body.0.check(Timestamp::now())?
     };
     let (member, cause) = (actor.member, actor.cause());
-    let outcome = app
-        .store
-        .brand(actor.brand, move |tx| {
-            Box::pin(async move {
-                match conversation_acts::change(tx, id.0, &change, member, &cause).await? {
-                    ChangeOutcome::Done => find(tx, id.0, member).await,
-                    ChangeOutcome::Missing => Err(Problem::not_found()),
-                    ChangeOutcome::Stale { version, fields } => Err(conflict(version, &fields)),
+    let answer = actor.write(&app, move |tx| {
+        Box::pin(async move {
+            match conversation_acts::change(tx, id.0, &change, member, &cause).await? {
+                ChangeOutcome::Done => {
+                    let found = find(tx, id.0, member).await?;
+                    let version = found.version;
+                    Ok(Answer::ok(&ConversationView::from(found))?.version(version))
                 }
-            })
+                ChangeOutcome::Missing => Err(Problem::not_found()),
+                ChangeOutcome::Stale { version, fields } => Err(conflict(version, &fields)),
+            }
         })
-        .await?;
+    });
+    let answer = answer.await?;
     // A reopened conversation wants an agent, a closed one leaves room for another.
     app.hint_router();
-    Ok(show(outcome))
+    Ok(answer)
 }
 
 /// The version of an `If-Match` header; none where it is missing or `*`.

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use crate::app::App;
-use crate::auth::{Actor, Read};
+use crate::auth::Actor;
 use crate::events::render;
 use crate::input::Query;
 use crate::problem::{Code, Problem, ProblemBody};
@@ -45,7 +45,7 @@ enum After {
 )]
 pub(crate) async fn list(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     query: Query,
 ) -> Result<HttpResponse, Problem> {
     let brand = actor.brand;

@@ -9,7 +9,7 @@ use roost_store::members::{self, MemberChange, MemberOutcome};
 use roost_store::presence;
 
 use crate::app::App;
-use crate::auth::{Actor, Administer, Read};
+use crate::auth::Actor;
 use crate::input::{Body, Checks, Id, Query};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::wire::list::{Cursors, Paged};
@@ -26,7 +26,7 @@ const MAX_CAPACITY: i64 = 10_000;
 )]
 pub(crate) async fn list(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     query: Query,
 ) -> Result<HttpResponse, Problem> {
     let limit = query.limit();
@@ -56,7 +56,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<MemberId>,
 ) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(show(&app, actor.brand, id.0).await?))
@@ -118,7 +118,7 @@ impl MemberPatch {
 )]
 pub(crate) async fn patch(
     app: web::Data<App>,
-    actor: Actor<Administer>,
+    actor: Actor,
     id: Id<MemberId>,
     body: Body<MemberPatch>,
 ) -> Result<HttpResponse, Problem> {
@@ -216,7 +216,7 @@ async fn release(
 )]
 pub(crate) async fn put_presence(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<MemberId>,
     body: Body<SetPresence>,
 ) -> Result<HttpResponse, Problem> {
@@ -230,7 +230,7 @@ pub(crate) async fn put_presence(
     // A foreign id is missing whatever the role.
     show_role(&app, actor.brand, id).await?;
     if id != actor.member {
-        actor.require(Permission::Lead)?;
+        actor.require(Permission::ConversationsLead)?;
     }
     let cause = actor.cause();
     let set = app.store.brand(actor.brand, move |tx| {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::conversations::read_until;
 use crate::app::App;
-use crate::auth::{Actor, Read, Reply};
+use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, OptionalBody, Query};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::wire::channel::Nothing;
@@ -34,7 +34,7 @@ const MAX_NOTE_CHARACTERS: usize = 50_000;
 )]
 pub(crate) async fn list(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<ConversationId>,
     query: Query,
 ) -> Result<HttpResponse, Problem> {
@@ -97,7 +97,7 @@ pub(super) fn read_order(query: &Query) -> bool {
 )]
 pub(crate) async fn get(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<MessageId>,
 ) -> Result<HttpResponse, Problem> {
     let found = app
@@ -199,39 +199,32 @@ impl CreateMessage {
 )]
 pub(crate) async fn create(
     app: web::Data<App>,
-    actor: Actor<Reply>,
+    actor: Actor,
     id: Id<ConversationId>,
     body: Body<CreateMessage>,
 ) -> Result<HttpResponse, Problem> {
     let new = body.0.check(id.0, actor.member, Timestamp::now())?;
     let cause = actor.cause();
-    let (message, is_new) = app
-        .store
-        .brand(actor.brand, move |tx| {
-            Box::pin(async move {
-                match messages::post(tx, new, &cause).await? {
-                    PostOutcome::Created(id) => Ok((find(tx, id).await?, true)),
-                    PostOutcome::Repeated(id) => Ok((find(tx, id).await?, false)),
-                    PostOutcome::RefReused => Err(Problem::at(
-                        Code::ClientRefReused,
-                        "/client_ref",
-                        "belongs to a message with another text",
-                    )),
-                    PostOutcome::Missing => Err(Problem::not_found()),
-                    PostOutcome::ChannelDisconnected => {
-                        Err(Problem::new(Code::ChannelDisconnected))
-                    }
+    let answer = actor.write(&app, move |tx| {
+        Box::pin(async move {
+            match messages::post(tx, new, &cause).await? {
+                PostOutcome::Created(id) => {
+                    Answer::created(&MessageView::from(find(tx, id).await?))
                 }
-            })
+                PostOutcome::Repeated(id) => Answer::ok(&MessageView::from(find(tx, id).await?)),
+                PostOutcome::RefReused => Err(Problem::at(
+                    Code::ClientRefReused,
+                    "/client_ref",
+                    "belongs to a message with another text",
+                )),
+                PostOutcome::Missing => Err(Problem::not_found()),
+                PostOutcome::ChannelDisconnected => Err(Problem::new(Code::ChannelDisconnected)),
+            }
         })
-        .await?;
+    });
+    let answer = answer.await?;
     app.hint_sender();
-    let view = MessageView::from(message);
-    Ok(if is_new {
-        HttpResponse::Created().json(view)
-    } else {
-        HttpResponse::Ok().json(view)
-    })
+    Ok(answer)
 }
 
 /// Sends a failed reply again; with `confirm`, also one whose outcome nobody could find out.
@@ -246,20 +239,20 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn retry(
     app: web::Data<App>,
-    actor: Actor<Reply>,
+    actor: Actor,
     id: Id<MessageId>,
     body: OptionalBody<RetryMessage>,
 ) -> Result<HttpResponse, Problem> {
     let (id, confirm, cause) = (id.0, body.0.confirm, actor.cause());
-    let acted = app.store.brand(actor.brand, move |tx| {
+    let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
             let outcome = outbound::retry(tx, id, confirm, &cause).await?;
             after(tx, id, outcome, Code::NotRetryable).await
         })
     });
-    let view = acted.await?;
+    let answer = answer.await?;
     app.hint_sender();
-    Ok(HttpResponse::Ok().json(view))
+    Ok(answer)
 }
 
 /// Calls off a reply that still waits to be sent.
@@ -273,22 +266,22 @@ pub(crate) async fn retry(
 )]
 pub(crate) async fn cancel(
     app: web::Data<App>,
-    actor: Actor<Reply>,
+    actor: Actor,
     id: Id<MessageId>,
     body: OptionalBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {
     let Nothing {} = body.0;
     let (id, cause) = (id.0, actor.cause());
-    let acted = app.store.brand(actor.brand, move |tx| {
+    let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
             let outcome = outbound::cancel(tx, id, &cause).await?;
             after(tx, id, outcome, Code::AlreadySending).await
         })
     });
-    let view = acted.await?;
+    let answer = answer.await?;
     // Those behind it may go now.
     app.hint_sender();
-    Ok(HttpResponse::Ok().json(view))
+    Ok(answer)
 }
 
 /// Says that a reply whose outcome is unknown did arrive.
@@ -302,21 +295,21 @@ pub(crate) async fn cancel(
 )]
 pub(crate) async fn mark_sent(
     app: web::Data<App>,
-    actor: Actor<Reply>,
+    actor: Actor,
     id: Id<MessageId>,
     body: OptionalBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {
     let Nothing {} = body.0;
     let (id, cause) = (id.0, actor.cause());
-    let acted = app.store.brand(actor.brand, move |tx| {
+    let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
             let outcome = outbound::mark_sent(tx, id, &cause).await?;
             after(tx, id, outcome, Code::NotUnconfirmed).await
         })
     });
-    let view = acted.await?;
+    let answer = answer.await?;
     app.hint_sender();
-    Ok(HttpResponse::Ok().json(view))
+    Ok(answer)
 }
 
 /// The message after an act on it; a refusal rolls back.
@@ -325,9 +318,9 @@ async fn after(
     id: MessageId,
     outcome: ActOutcome,
     wrong_state: Code,
-) -> Result<MessageView, Problem> {
+) -> Result<Answer, Problem> {
     match outcome {
-        ActOutcome::Done => Ok(find(tx, id).await?.into()),
+        ActOutcome::Done => Answer::ok(&MessageView::from(find(tx, id).await?)),
         ActOutcome::WrongState => {
             // A note or a customer's message is no reply, but it is there.
             find(tx, id).await?;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::account::{MembershipView, seat};
 use crate::app::App;
 use crate::auth::refresh::{SESSION_SECONDS, hash, random, successor};
-use crate::auth::{ACCESS_TOKEN_SECONDS, Actor, Read, cookies, limits, origin};
+use crate::auth::{ACCESS_TOKEN_SECONDS, Actor, cookies, limits};
 use crate::input::{Body, Checks, OptionalBody};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::wire::brand::BrandView;
@@ -55,7 +55,6 @@ pub(crate) async fn create(
     request: HttpRequest,
     body: Body<SignIn>,
 ) -> Result<HttpResponse, Problem> {
-    origin::check(&request, &app)?;
     let SignIn {
         email,
         password,
@@ -162,7 +161,6 @@ pub(crate) async fn refresh(
     request: HttpRequest,
     body: OptionalBody<Refresh>,
 ) -> Result<HttpResponse, Problem> {
-    origin::check(&request, &app)?;
     let mut checks = Checks::default();
     let brand = body
         .0
@@ -220,13 +218,8 @@ pub(crate) async fn refresh(
     delete, path = "/v1/sessions/current", tag = "account",
     responses((status = 204), (status = 401, body = ProblemBody))
 )]
-pub(crate) async fn delete(
-    app: web::Data<App>,
-    request: HttpRequest,
-    actor: Actor<Read>,
-) -> Result<HttpResponse, Problem> {
-    origin::check(&request, &app)?;
-    let session = actor.session;
+pub(crate) async fn delete(app: web::Data<App>, actor: Actor) -> Result<HttpResponse, Problem> {
+    let session = actor.person()?.session;
     app.store
         .system(move |tx| Box::pin(async move { accounts::revoke_session(tx, session).await }))
         .await?;

@@ -6,7 +6,7 @@ use roost_store::conversations;
 use serde_json::json;
 
 use crate::app::App;
-use crate::auth::{Actor, Read, Reply};
+use crate::auth::Actor;
 use crate::input::{Body, Checks, Id, OptionalBody};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::wire::channel::Nothing;
@@ -23,7 +23,7 @@ use crate::wire::conversation::MarkRead;
 )]
 pub(crate) async fn read(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<ConversationId>,
     body: Body<MarkRead>,
 ) -> Result<HttpResponse, Problem> {
@@ -59,7 +59,7 @@ pub(crate) async fn read(
 )]
 pub(crate) async fn typing(
     app: web::Data<App>,
-    actor: Actor<Reply>,
+    actor: Actor,
     id: Id<ConversationId>,
     body: OptionalBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {

@@ -5,7 +5,7 @@ use roost_domain::ids::{MemberId, TeamId};
 use roost_store::{StoreError, on_constraint, teams};
 
 use crate::app::App;
-use crate::auth::{Actor, Administer, Read};
+use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, Query};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::wire::list::Paged;
@@ -18,7 +18,7 @@ use crate::wire::team::{CreateTeam, QueuedView, TeamView};
 )]
 pub(crate) async fn list(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     query: Query,
 ) -> Result<HttpResponse, Problem> {
     query.finish()?;
@@ -41,7 +41,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn create(
     app: web::Data<App>,
-    actor: Actor<Administer>,
+    actor: Actor,
     body: Body<CreateTeam>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
@@ -62,19 +62,18 @@ pub(crate) async fn create(
         .collect();
     checks.finish()?;
     let cause = actor.cause();
-    let created = app
-        .store
-        .brand(actor.brand, move |tx| {
-            Box::pin(async move {
-                let id = teams::create(tx, &name, &mode, &members, &cause).await?;
-                teams::list(tx, Some(&[id])).await
-            })
+    let answer = actor.write(&app, move |tx| {
+        Box::pin(async move {
+            let id = teams::create(tx, &name, &mode, &members, &cause)
+                .await
+                .map_err(refused)?;
+            let team = teams::list(tx, Some(&[id])).await?.pop();
+            Answer::created(&TeamView::from(team.ok_or_else(Problem::not_found)?))
         })
-        .await
-        .map_err(refused)?;
+    });
+    let answer = answer.await?;
     app.hint_relay();
-    let team = created.into_iter().next().ok_or_else(Problem::not_found)?;
-    Ok(HttpResponse::Created().json(TeamView::from(team)))
+    Ok(answer)
 }
 
 fn refused(error: StoreError) -> Problem {
@@ -99,7 +98,7 @@ fn refused(error: StoreError) -> Problem {
 )]
 pub(crate) async fn queue(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<TeamId>,
     query: Query,
 ) -> Result<HttpResponse, Problem> {

@@ -6,7 +6,7 @@ use roost_store::{conversation_clocks, conversations, events};
 
 use super::messages::read_order;
 use crate::app::App;
-use crate::auth::{Actor, Read};
+use crate::auth::Actor;
 use crate::events::render;
 use crate::input::{Id, Query};
 use crate::problem::{Problem, ProblemBody};
@@ -25,7 +25,7 @@ use crate::wire::list::{Cursors, Paged};
 )]
 pub(crate) async fn list(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<ConversationId>,
     query: Query,
 ) -> Result<HttpResponse, Problem> {
@@ -65,7 +65,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn clocks(
     app: web::Data<App>,
-    actor: Actor<Read>,
+    actor: Actor,
     id: Id<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
     let conversation = id.0;

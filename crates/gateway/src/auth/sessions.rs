@@ -1,27 +1,21 @@
-//! Whether a session is still good: the database's word, at most 2 s old.
+//! Whether a session is still good.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
+use roost_domain::ids::UserId;
 use roost_store::accounts::{self, SessionState};
 use roost_store::{Store, StoreError};
 use uuid::Uuid;
 
+use super::fresh::Fresh;
 use crate::problem::Problem;
-
-/// An end counts within 5 s everywhere: this age, the stream's own beat and a slow query together.
-const MAX_AGE: Duration = Duration::from_secs(2);
-/// Entries after which old ones are thrown out.
-const MAX_ENTRIES: usize = 20_000;
-
-type Entry = (Instant, Option<SessionState>);
 
 /// A cache of session states. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Sessions {
     store: Store,
-    known: Arc<Mutex<HashMap<Uuid, Entry>>>,
+    known: Arc<Fresh<Uuid, Option<SessionState>>>,
 }
 
 impl Sessions {
@@ -34,7 +28,7 @@ impl Sessions {
 
     /// As whom a session acts; none once it has ended.
     pub(crate) async fn state(&self, session: Uuid) -> Result<Option<SessionState>, Problem> {
-        if let Some(state) = self.fresh(session) {
+        if let Some(state) = self.known.get(&session) {
             return Ok(state);
         }
         Ok(self.ask(vec![session]).await?.remove(&session))
@@ -54,30 +48,22 @@ impl Sessions {
             .into_iter()
             .map(|state| (state.session, state))
             .collect();
-        let now = Instant::now();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() > MAX_ENTRIES {
-            known.retain(|_, (at, _)| at.elapsed() < MAX_AGE);
-        }
-        for session in asked {
-            known.insert(session, (now, states.get(&session).copied()));
-        }
+        self.known.put(
+            asked
+                .into_iter()
+                .map(|session| (session, states.get(&session).copied())),
+        );
         Ok(states)
     }
 
     /// Forgets what is known, after this process has changed it.
     pub(crate) fn forget(&self, session: Uuid) {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&session);
+        self.known.forget(&session);
     }
 
-    fn fresh(&self, session: Uuid) -> Option<Option<SessionState>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(&session)
-            .filter(|(at, _)| at.elapsed() < MAX_AGE)
-            .map(|(_, state)| *state)
+    /// Forgets all sessions of a person.
+    pub(crate) fn forget_user(&self, user: UserId) {
+        self.known
+            .forget_where(|state| state.as_ref().is_some_and(|state| state.user == user));
     }
 }

@@ -10,8 +10,10 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::MAX_BODY_BYTES;
+use crate::auth::BodyHash;
 use crate::problem::{Code, Problem};
 
 /// Time in which a body must have arrived: the server's own limit ends with the head.
@@ -32,7 +34,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let bytes = read(payload).await?;
+            let bytes = read(&request, payload).await?;
             check_type(&request)?;
             parse(&bytes).map(Self)
         })
@@ -46,7 +48,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let bytes = read(payload).await?;
+            let bytes = read(&request, payload).await?;
             if bytes.is_empty() {
                 return Ok(Self(T::default()));
             }
@@ -56,7 +58,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
     }
 }
 
-async fn read(mut payload: Payload) -> Result<web::BytesMut, Problem> {
+async fn read(request: &HttpRequest, mut payload: Payload) -> Result<web::BytesMut, Problem> {
     let mut bytes = web::BytesMut::new();
     let reading = async {
         while let Some(chunk) = payload.next().await {
@@ -70,7 +72,11 @@ async fn read(mut payload: Payload) -> Result<web::BytesMut, Problem> {
         Ok(())
     };
     match tokio::time::timeout(BODY_TIMEOUT, reading).await {
-        Ok(Ok(())) => Ok(bytes),
+        Ok(Ok(())) => {
+            let hash = BodyHash(Sha256::digest(&bytes).into());
+            request.extensions_mut().insert(hash);
+            Ok(bytes)
+        }
         Ok(Err(problem)) => Err(problem),
         Err(_) => Err(Problem::new(Code::RequestTimeout)),
     }

@@ -11,6 +11,7 @@ use roost_domain::ids::{BrandId, ChannelId, MemberId, TeamId};
 use roost_gateway::Deps;
 use roost_platforms::x::client::{Timeouts, XClient};
 use roost_service::{Config, Health, Metrics, Shutdown};
+use roost_store::audit::Auditor;
 use roost_store::sequencer::{Slot, Tenure, number};
 use roost_store::{leases, seal::Sealer};
 use roost_tests::db::{TestDb, setting};
@@ -97,6 +98,10 @@ impl Gateway {
                     "ROOST_SECRETS_KEY",
                     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
                 ),
+                (
+                    "ROOST_AUDIT_KEY",
+                    "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
+                ),
                 ("ROOST_PUBLIC_URL", "https://roost.example"),
                 ("ROOST_CORS_ORIGINS", "https://app.example"),
                 ("ROOST_X_API_URL", x_url),
@@ -127,6 +132,7 @@ impl Gateway {
             )
             .unwrap(),
             sealer: sealer.clone(),
+            audit: Auditor::new(config.keys.audit_key_bytes().unwrap()),
             store: db.store.clone(),
             bus: bus.clone(),
             cache,

@@ -6,9 +6,10 @@ use super::DEFAULTS;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::value::{Dict, Value};
+use ipnet::IpNet;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 const PREFIX: &str = "ROOST_";
@@ -233,6 +234,20 @@ impl Reader {
         };
         items.unwrap_or_else(|| {
             self.fault(key, "must be a list of texts");
+            Vec::new()
+        })
+    }
+
+    /// A list of networks in CIDR notation; a bare address is a network of one.
+    pub(super) fn networks(&mut self, key: &str) -> Vec<IpNet> {
+        let parse = |text: &String| {
+            let network = text.parse::<IpNet>().ok();
+            network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+        };
+        let texts = self.list(key);
+        let networks: Option<Vec<IpNet>> = texts.iter().map(parse).collect();
+        networks.unwrap_or_else(|| {
+            self.fault(key, "must be a list of networks, such as 10.0.0.0/8");
             Vec::new()
         })
     }

@@ -1,6 +1,8 @@
 //! Who caused a change, and in the course of what.
 
 use roost_domain::ids::{ContactId, MemberId};
+use std::net::IpAddr;
+
 use uuid::Uuid;
 
 /// Who did it.
@@ -10,6 +12,8 @@ pub enum Actor {
     Contact(ContactId),
     /// A member.
     Member(MemberId),
+    /// A program: the member of an API key.
+    Bot(MemberId),
     /// A person in the platform's own app.
     External,
     /// Roost itself: routing, clocks, sending.
@@ -23,6 +27,7 @@ impl Actor {
         match self {
             Self::Contact(_) => "contact",
             Self::Member(_) => "member",
+            Self::Bot(_) => "bot",
             Self::External => "external",
             Self::System => "system",
         }
@@ -31,7 +36,7 @@ impl Actor {
     pub(crate) fn id(self) -> Option<Uuid> {
         match self {
             Self::Contact(id) => Some(id.0),
-            Self::Member(id) => Some(id.0),
+            Self::Member(id) | Self::Bot(id) => Some(id.0),
             Self::External | Self::System => None,
         }
     }
@@ -46,6 +51,8 @@ pub struct Cause {
     pub request_id: Option<String>,
     /// The client's own name for the change.
     pub client_ref: Option<String>,
+    /// From where it was asked for, as far as that is known.
+    pub address: Option<IpAddr>,
 }
 
 impl Cause {
@@ -56,7 +63,14 @@ impl Cause {
             actor: Actor::System,
             request_id: None,
             client_ref: None,
+            address: None,
         }
+    }
+
+    /// Says from where it was asked for.
+    #[must_use]
+    pub fn from_address(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
     }
 
     /// Somebody, in the course of a request.
@@ -66,6 +80,7 @@ impl Cause {
             actor,
             request_id,
             client_ref: None,
+            address: None,
         }
     }
 }

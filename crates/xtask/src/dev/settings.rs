@@ -86,6 +86,7 @@ impl Settings {
         };
         let secrets_key = state.key("secrets-key")?;
         let jwt_secret = state.key("jwt-secret")?;
+        let audit_key = state.key("audit-key")?;
         settings.roost = vec![
             ("ROOST_DATABASE_URL", settings.database_url.clone()),
             ("ROOST_DATABASE_APP_URL", databases.app_url),
@@ -111,6 +112,7 @@ impl Settings {
             ("ROOST_X_APP_ID", APP_ID.to_owned()),
             ("ROOST_SECRETS_KEY", secrets_key),
             ("ROOST_JWT_SECRET", jwt_secret),
+            ("ROOST_AUDIT_KEY", audit_key),
             ("ROOST_LOG_FORMAT", "json".to_owned()),
         ];
         Ok(settings)

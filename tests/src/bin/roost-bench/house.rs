@@ -199,6 +199,10 @@ impl Roost {
                 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
             )
             .env(
+                "ROOST_AUDIT_KEY",
+                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            )
+            .env(
                 "ROOST_JWT_SECRET",
                 "a secret of the bench that signs access tokens",
             )
