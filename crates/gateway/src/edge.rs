@@ -100,7 +100,7 @@ fn of_actix(status: StatusCode, error: &Error) -> Problem {
     }
 }
 
-/// Nothing here is a page with scripts, whatever a browser is told.
+/// Nothing here is a page with scripts, whatever a browser is told, unless the handler says otherwise.
 fn harden(headers: &mut HeaderMap) {
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
@@ -119,10 +119,11 @@ fn harden(headers: &mut HeaderMap) {
             "max-age=31536000; includeSubDomains",
         ),
     ] {
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+        let name = HeaderName::from_static(name);
+        // A page with scripts of ours brings its own policy.
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -57,6 +57,9 @@ macro_rules! routes {
             )+
             // The first frame says who opens it.
             config.route("/v1/stream", web::get().to(stream::open));
+            // The document as a page, with its own scripts and styles.
+            config.route("/docs", web::get().to(api::docs::to_page));
+            config.route("/docs/{file:[a-z0-9.-]*}", web::get().to(api::docs::page));
         }
 
         #[derive(OpenApi)]

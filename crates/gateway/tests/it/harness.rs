@@ -8,6 +8,7 @@ use roost_bus::envelope::{EventPointer, VERSION};
 use roost_bus::{Bus, BusConfig, Outgoing, Route};
 use roost_cache::Cache;
 use roost_domain::ids::{BrandId, ChannelId, MemberId, TeamId};
+use roost_domain::role::Permission;
 use roost_gateway::Deps;
 use roost_platforms::x::client::{Timeouts, XClient};
 use roost_service::{Config, Health, Metrics, Shutdown};
@@ -298,6 +299,51 @@ impl Gateway {
             .await;
         assert_eq!(answer.status, 201, "{} {session}", answer.text);
         answer.person()
+    }
+
+    /// Makes an API key as the database has it; without scopes it has all.
+    pub(crate) async fn api_key(
+        &self,
+        brand: &Brand,
+        role: &str,
+        scopes: Option<&[&str]>,
+    ) -> Person {
+        let (member, key) = (Uuid::now_v7(), Uuid::now_v7());
+        let token = format!("rk_live_{}", Uuid::new_v4().simple());
+        let all: Vec<&str> = Permission::ALL.iter().map(|one| one.as_str()).collect();
+        let mut db = self.db.owner().await;
+        sqlx::query(
+            "with bot as (
+                insert into members (brand_id, id, kind, name, role) values ($1, $2, 'bot', 'key', $3)
+             ) insert into api_keys (brand_id, id, member_id, mode, scopes, hint, hash, created_by)
+               values ($1, $4, $2, 'live', $5, 'hint', sha256($6::bytea), $7)",
+        )
+        .bind(brand.owner.brand.0)
+        .bind(member)
+        .bind(role)
+        .bind(key)
+        .bind(scopes.unwrap_or(&all))
+        .bind(token.as_bytes())
+        .bind(brand.owner.member.0)
+        .execute(&mut db)
+        .await
+        .unwrap();
+        Person {
+            brand: brand.owner.brand,
+            member: MemberId(member),
+            token,
+            cookie: String::new(),
+        }
+    }
+
+    /// Ends an API key.
+    pub(crate) async fn revoke(&self, key: &Person) {
+        let mut db = self.db.owner().await;
+        sqlx::query("update api_keys set revoked_at = now() where member_id = $1")
+            .bind(key.member.0)
+            .execute(&mut db)
+            .await
+            .unwrap();
     }
 
     /// What the relay does: places for what was committed, and pointers where there is a broker.
