@@ -11,7 +11,7 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use roost_domain::role::Permission;
 
 use super::actor::Identity;
-use super::{limits, origin};
+use super::{limits, origin, write};
 use crate::app::App;
 use crate::problem::{Code, Problem};
 
@@ -81,6 +81,7 @@ async fn judge(
         }
         Access::Needs(permission) => identity.require(permission)?,
     }
+    write::key_of(request)?;
     Ok(Some(identity))
 }
 

@@ -1,9 +1,9 @@
 //! The one door for changes: the transaction of the effect also keeps the answer, so that a request
 //! that is repeated with the same `Idempotency-Key` has its effect once and gets the same answer.
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{ETAG, HeaderValue};
-use actix_web::{HttpMessage as _, HttpResponse};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use roost_store::idempotency::{self, Begun, KeptAnswer, RequestKey};
 use roost_store::seal::Sealer;
 use roost_store::tx::Work;
@@ -170,19 +170,9 @@ impl Actor {
     /// The request's key, where it has one that counts.
     fn request_key(&self) -> Result<Option<RequestKey>, Problem> {
         let request = &self.request;
-        let Some(key) = request.headers().get(HEADER) else {
+        let Some(key) = key_of(request)? else {
             return Ok(None);
         };
-        let key = key.to_str().unwrap_or_default();
-        let is_plain = key.bytes().all(|byte| byte.is_ascii_graphic());
-        if key.is_empty() || key.len() > MAX_KEY || !is_plain {
-            let detail =
-                format!("Idempotency-Key must have 1 to {MAX_KEY} visible ASCII characters");
-            return Err(Problem::with(Code::InvalidRequest, detail));
-        }
-        if request.method() != actix_web::http::Method::POST {
-            return Ok(None);
-        }
         let body = request.extensions().get::<BodyHash>().copied();
         let mut hash = Sha256::new();
         hash.update(request.uri().to_string());
@@ -195,6 +185,22 @@ impl Actor {
             hash: hash.finalize().to_vec(),
         }))
     }
+}
+
+/// The `Idempotency-Key` of a POST; elsewhere it means nothing. The gate asks too, so that a bad one is
+/// refused by every operation.
+pub(super) fn key_of(request: &HttpRequest) -> Result<Option<&str>, Problem> {
+    let key = request.headers().get(HEADER);
+    let Some(key) = key.filter(|_| request.method() == Method::POST) else {
+        return Ok(None);
+    };
+    let key = key.to_str().unwrap_or_default();
+    let is_plain = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if key.is_empty() || key.len() > MAX_KEY || !is_plain {
+        let detail = format!("Idempotency-Key must have 1 to {MAX_KEY} visible ASCII characters");
+        return Err(Problem::with(Code::InvalidRequest, detail));
+    }
+    Ok(Some(key))
 }
 
 fn place(actor: &Actor, key: &RequestKey) -> String {
