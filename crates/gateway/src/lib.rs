@@ -16,6 +16,7 @@ mod input;
 mod metrics;
 mod openapi;
 mod problem;
+mod reference;
 mod routes;
 pub mod seed;
 mod server;
@@ -24,4 +25,5 @@ mod wire;
 
 pub use app::Deps;
 pub use openapi::openapi_json;
+pub use reference::reference;
 pub use server::{run, serve};

@@ -1,5 +1,7 @@
 //! The only type that becomes an error response: RFC 9457, with a stable code.
 
+mod help;
+
 use std::fmt;
 
 use actix_web::http::StatusCode;

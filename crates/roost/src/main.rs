@@ -30,8 +30,12 @@ enum Command {
     /// Look at and deal with messages that no worker could handle.
     #[command(subcommand)]
     Dead(commands::dead::Dead),
-    /// Print the API's description.
-    Openapi,
+    /// Print the API's description, or write the pages that are made from it.
+    Openapi {
+        /// The folder of the pages, `docs/api`
+        #[arg(long)]
+        write: Option<std::path::PathBuf>,
+    },
     /// Run roles: `all`, or any of ingester, inbox, relay, router, sla, sender, gateway.
     #[command(external_subcommand)]
     Roles(Vec<String>),
@@ -59,7 +63,15 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate => commands::database::migrate().await,
         Command::Seed => commands::seed::seed().await,
         Command::Dead(args) => commands::dead::run(args).await,
-        Command::Openapi => commands::print(&roost_gateway::openapi_json()),
+        Command::Openapi { write: None } => commands::print(&roost_gateway::openapi_json()),
+        Command::Openapi {
+            write: Some(folder),
+        } => {
+            for (name, page) in roost_gateway::reference() {
+                std::fs::write(folder.join(name), page)?;
+            }
+            Ok(())
+        }
         Command::Roles(names) => roles::run(&names).await,
     }
 }

@@ -46,10 +46,11 @@ pub(crate) async fn problems() -> HttpResponse {
         // Writing to a string can't fail.
         write!(
             page,
-            "<dt id={0}><code>{0}</code> ({1})</dt><dd>{2}.</dd>",
+            "<dt id={0}><code>{0}</code> ({1})</dt><dd>{2}. {3}</dd>",
             code.as_str(),
             code.status(),
-            code.title()
+            code.title(),
+            code.help()
         )
         .ok();
     }
