@@ -12,5 +12,6 @@ pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod sessions;
 pub(crate) mod signs;
+pub(crate) mod start;
 pub(crate) mod teams;
 pub(crate) mod timeline;

@@ -93,6 +93,7 @@ routes! {
     delete "/v1/channels/{id}"                      ChannelsWrite      => api::channels::delete;
     get    "/v1/channels/{id}/health"               SettingsRead       => api::channels::health;
     get    "/v1/conversations"                      ConversationsRead  => api::conversations::list;
+    post   "/v1/conversations"                       MessagesWrite      => api::start::create;
     get    "/v1/conversations/{id}"                 ConversationsRead  => api::conversations::get;
     patch  "/v1/conversations/{id}"                 ConversationsWrite => api::conversations::patch;
     get    "/v1/conversations/{id}/messages"        ConversationsRead  => api::messages::list;

@@ -16,6 +16,7 @@ pub mod channels;
 pub mod contacts;
 pub mod conversation_acts;
 pub mod conversation_clocks;
+pub mod conversation_start;
 pub mod conversations;
 pub mod dead;
 mod error;

@@ -112,7 +112,18 @@ async fn find(tx: &mut BrandTx, id: MessageId) -> Result<StoredMessage, Problem>
 }
 
 impl CreateMessage {
-    fn check(
+    /// A plain reply.
+    pub(super) fn reply(text: String, client_ref: Option<String>) -> Self {
+        Self {
+            kind: "reply".to_owned(),
+            text,
+            then: None,
+            until: None,
+            client_ref,
+        }
+    }
+
+    pub(super) fn check(
         self,
         conversation: ConversationId,
         author: MemberId,
@@ -207,24 +218,33 @@ pub(crate) async fn create(
     let cause = actor.cause();
     let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
-            match messages::post(tx, new, &cause).await? {
-                PostOutcome::Created(id) => {
-                    Answer::created(&MessageView::from(find(tx, id).await?))
-                }
-                PostOutcome::Repeated(id) => Answer::ok(&MessageView::from(find(tx, id).await?)),
-                PostOutcome::RefReused => Err(Problem::at(
-                    Code::ClientRefReused,
-                    "/client_ref",
-                    "belongs to a message with another text",
-                )),
-                PostOutcome::Missing => Err(Problem::not_found()),
-                PostOutcome::ChannelDisconnected => Err(Problem::new(Code::ChannelDisconnected)),
+            let (id, is_new) = refused(messages::post(tx, new, &cause).await?)?;
+            let view = MessageView::from(find(tx, id).await?);
+            if is_new {
+                Answer::created(&view)
+            } else {
+                Answer::ok(&view)
             }
         })
     });
     let answer = answer.await?;
     app.hint_sender();
     Ok(answer)
+}
+
+/// The message and whether it is new; or why there is none.
+pub(super) fn refused(outcome: PostOutcome) -> Result<(MessageId, bool), Problem> {
+    match outcome {
+        PostOutcome::Created(id) => Ok((id, true)),
+        PostOutcome::Repeated(id) => Ok((id, false)),
+        PostOutcome::RefReused => Err(Problem::at(
+            Code::ClientRefReused,
+            "/client_ref",
+            "belongs to a message with another text",
+        )),
+        PostOutcome::Missing => Err(Problem::not_found()),
+        PostOutcome::ChannelDisconnected => Err(Problem::new(Code::ChannelDisconnected)),
+    }
 }
 
 /// Sends a failed reply again; with `confirm`, also one whose outcome nobody could find out.

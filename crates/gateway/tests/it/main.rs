@@ -21,5 +21,6 @@ mod isolation;
 mod members;
 mod messages;
 mod permissions;
+mod start;
 mod stream;
 mod walk;
