@@ -319,11 +319,15 @@ create table conversation_acts (
     brand_id uuid not null,
     conversation_id uuid not null,
     id uuid not null,
-    act text not null check (act in ('open', 'pend', 'snooze', 'resolve', 'wake')),
+    act text not null check (act in ('open', 'pend', 'snooze', 'resolve', 'wake', 'no_reply')),
     until timestamptz,
     member_id uuid,
     stored_seq bigint not null,
+    -- Its place among the messages: after all that its author could see.
+    order_at timestamptz not null,
     created_at timestamptz not null default now(),
+    -- Taken back: as if it had not been.
+    undone_at timestamptz,
     primary key (brand_id, conversation_id, id),
     foreign key (brand_id, conversation_id) references conversations
 );
@@ -374,10 +378,13 @@ create table sla_clocks (
     settled_at timestamptz,
     settled_by uuid,
     verdict_no int not null default 0,
+    -- Late news showed that it never had a cause: kept for its story, its place is free again.
+    is_withdrawn boolean not null default false,
     primary key (brand_id, id),
-    foreign key (brand_id, conversation_id) references conversations,
-    constraint sla_clocks_place_key unique (brand_id, conversation_id, cycle, kind, ordinal)
+    foreign key (brand_id, conversation_id) references conversations
 );
+create unique index sla_clocks_place_key
+    on sla_clocks (brand_id, conversation_id, cycle, kind, ordinal) where not is_withdrawn;
 create unique index sla_clocks_running_key on sla_clocks (brand_id, conversation_id, kind) where state = 'running';
 create index sla_clocks_due_idx on sla_clocks (next_fire_at) where next_fire_at is not null;
 

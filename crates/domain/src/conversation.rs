@@ -171,6 +171,8 @@ pub enum Act {
     Resolve,
     /// The snooze ran out.
     Wake,
+    /// A member said that what the customer wrote last asks for no reply.
+    NoReply,
 }
 
 /// A platform time for the use of clocks: one that lies more than 5 min ahead of the instant at

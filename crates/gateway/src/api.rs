@@ -15,3 +15,4 @@ pub(crate) mod signs;
 pub(crate) mod start;
 pub(crate) mod teams;
 pub(crate) mod timeline;
+pub(crate) mod undo;

@@ -69,6 +69,7 @@ codes! {
     AlreadyMember = "already_member", 409, "The person has a seat in this brand already";
     AlreadyMerged = "already_merged", 409, "One of the contacts was merged already";
     TooLate = "too_late", 409, "It can't be undone any more";
+    NobodyWaits = "nobody_waits", 409, "The customer waits for no reply";
     NothingToUndo = "nothing_to_undo", 409, "There is nothing to undo";
     DefaultTeam = "default_team", 409, "A brand keeps its default team";
     LastOwner = "last_owner", 409, "A brand keeps an active owner";

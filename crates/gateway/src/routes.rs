@@ -96,6 +96,8 @@ routes! {
     post   "/v1/conversations"                       MessagesWrite      => api::start::create;
     get    "/v1/conversations/{id}"                 ConversationsRead  => api::conversations::get;
     patch  "/v1/conversations/{id}"                 ConversationsWrite => api::conversations::patch;
+    post   "/v1/conversations/{id}/undo"             ConversationsWrite => api::undo::undo;
+    post   "/v1/conversations/{id}/no-reply-needed"  ConversationsWrite => api::undo::no_reply_needed;
     get    "/v1/conversations/{id}/messages"        ConversationsRead  => api::messages::list;
     post   "/v1/conversations/{id}/messages"        MessagesWrite      => api::messages::create;
     get    "/v1/conversations/{id}/assignment"      ConversationsRead  => api::assignment::get;

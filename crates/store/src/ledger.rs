@@ -91,6 +91,8 @@ pub struct StoredClock {
     pub settled_by: Option<Uuid>,
     /// Rises when a verdict is withdrawn.
     pub verdict_no: i32,
+    /// Whether late news showed that it never had a cause.
+    pub is_withdrawn: bool,
 }
 
 /// A conversation that this transaction holds.
@@ -319,6 +321,25 @@ impl Ledger {
         let before = conversation.state;
         let effects = conversation.state.apply(&fact);
         self.tell(id, &before, &effects, cause);
+    }
+
+    /// Has a conversation folded anew by [`Ledger::refold`], because a stored fact counts no more.
+    pub(crate) fn forget_state(&mut self, id: ConversationId) {
+        if let Some(conversation) = self.conversations.get_mut(&id) {
+            conversation.touched = true;
+            conversation.must_refold = true;
+        }
+    }
+
+    /// Records a change that is kept in other tables: the version rises, and the event tells it.
+    pub(crate) fn set_fields(
+        &mut self,
+        id: ConversationId,
+        kind: EventType,
+        changed: Value,
+        cause: &Cause,
+    ) {
+        self.change(id, |_| Some((kind, changed)), cause);
     }
 
     /// Folds anew every conversation that got a late fact, and writes only the differences; answers
@@ -668,7 +689,7 @@ impl Ledger {
             return;
         };
         let row = ActRow::new(conversation, self.now, kind, member);
-        let fact = row.fact(self.now, kind);
+        let fact = row.fact(kind);
         self.acts.push(row);
         self.record(id, fact, cause);
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{ClockEnd, ClockOp, Effect, Fact, FactKind, RunningClock, State};
+use super::{Act, ClockEnd, ClockOp, Effect, Fact, FactKind, RunningClock, State};
 use crate::ids::MessageId;
 
 /// A clock as the fold sees it.
@@ -34,10 +34,18 @@ pub fn fold(facts: &[Fact]) -> Folded {
     sorted.sort_by_key(|fact| fact.order);
     let mut state = State::blank();
     let mut clocks = Vec::new();
-    for (position, fact) in sorted.iter().enumerate() {
-        let effects = state.apply(fact);
+    let mut quiet = state;
+    let mut unseen = Unseen::default();
+    for fact in sorted {
+        if state.waiting_since.is_none() {
+            quiet = state;
+        }
+        let mut effects = state.apply(fact);
+        if fact.kind == FactKind::Act(Act::NoReply) {
+            state.dismiss(&quiet, fact.clock_at, &mut effects);
+        }
         track(&mut clocks, state.cycle, &effects);
-        if let Some((message, at)) = unseen(fact, &sorted[..position]) {
+        if let Some((message, at)) = unseen.after(fact) {
             let mut effects = Vec::new();
             state.hear(message, at, &mut effects);
             track(&mut clocks, state.cycle, &effects);
@@ -46,18 +54,24 @@ pub fn fold(facts: &[Fact]) -> Folded {
     Folded { state, clocks }
 }
 
-/// The oldest customer message that stands before this fact and that its author can't have seen.
-/// Messages that a later author saw are that author's answer to give, so each fact judges anew.
-fn unseen(fact: &Fact, before: &[&Fact]) -> Option<(MessageId, Timestamp)> {
-    if !fact.made_in_roost() {
-        return None;
-    }
-    before.iter().find_map(|earlier| match earlier.kind {
-        FactKind::Inbound(message) if earlier.stored_seq > fact.stored_seq => {
-            Some((message, earlier.clock_at))
+/// Customer messages that no author so far can have seen, in their order.
+#[derive(Debug, Default)]
+struct Unseen(Vec<(MessageId, Timestamp, i64)>);
+
+impl Unseen {
+    /// The oldest customer message that stands before this fact and that its author can't have seen.
+    /// What an author did see is theirs to answer, and is no later author's oversight.
+    fn after(&mut self, fact: &Fact) -> Option<(MessageId, Timestamp)> {
+        if let FactKind::Inbound(message) = fact.kind {
+            self.0.push((message, fact.clock_at, fact.stored_seq));
         }
-        FactKind::Inbound(_) | FactKind::Reply(_) | FactKind::Act(_) => None,
-    })
+        if !fact.made_in_roost() {
+            return None;
+        }
+        self.0
+            .retain(|(_, _, stored_seq)| *stored_seq > fact.stored_seq);
+        self.0.first().map(|(message, at, _)| (*message, *at))
+    }
 }
 
 fn track(clocks: &mut Vec<ClockFold>, cycle: i32, effects: &[Effect]) {

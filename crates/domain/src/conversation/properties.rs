@@ -104,6 +104,61 @@ fn a_bot_answers_no_clock_and_changes_no_status() {
 }
 
 #[test]
+fn a_thank_you_that_needs_no_reply_leaves_things_as_they_were() {
+    let talked = [inbound(10, 1), reply(20, 2, None)];
+    let thanked = [
+        talked.as_slice(),
+        &[inbound(30, 3), act(40, 4, Act::NoReply)],
+    ]
+    .concat();
+    let folded = fold(&thanked);
+    assert_eq!(folded.state.status, Status::Pending);
+    assert_eq!(folded.state.waiting_since, None);
+    assert_eq!(
+        kinds(&folded)[1],
+        (
+            ClockKind::NextResponse,
+            1,
+            30,
+            Some(ClockEnd::Cancelled(at(40)))
+        )
+    );
+    // After a resolve it is over again, since it was over.
+    let over = [
+        talked.as_slice(),
+        &[
+            act(25, 3, Act::Resolve),
+            inbound(30, 4),
+            act(40, 5, Act::NoReply),
+        ],
+    ]
+    .concat();
+    let folded = fold(&over);
+    assert_eq!(folded.state.status, Status::Resolved);
+    assert_eq!(folded.state.resolved_at, Some(at(25)));
+    assert_eq!(folded.state.running, None);
+    // Where nobody waits it says nothing.
+    let answered = [talked.as_slice(), &[act(40, 3, Act::NoReply)]].concat();
+    assert_eq!(fold(&answered).state.status, Status::Pending);
+}
+
+#[test]
+fn a_message_that_a_colleague_saw_and_answered_is_not_unseen_by_a_slower_one() {
+    // A is queued before the second question comes, B answers it, then the platform takes A.
+    let folded = fold(&[
+        inbound(10, 1),
+        inbound(20, 3),
+        reply(30, 4, None),
+        reply(40, 2, None),
+    ]);
+    assert_eq!(folded.state.status, Status::Pending);
+    assert_eq!(folded.state.running, None);
+    // Without B's answer it stays open.
+    let folded = fold(&[inbound(10, 1), inbound(20, 3), reply(40, 2, None)]);
+    assert_eq!(folded.state.status, Status::Open);
+}
+
+#[test]
 fn resolving_cancels_and_the_next_message_reopens_with_new_clocks() {
     let folded = fold(&[inbound(10, 1), act(20, 2, Act::Resolve), inbound(30, 3)]);
     assert_eq!((folded.state.status, folded.state.cycle), (Status::Open, 2));

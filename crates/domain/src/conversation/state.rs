@@ -98,6 +98,10 @@ impl State {
     /// every customer message. Otherwise the conversation has to be folded anew.
     #[must_use]
     pub fn is_next(&self, fact: &Fact) -> bool {
+        if fact.kind == FactKind::Act(Act::NoReply) {
+            // It goes back to a state before the last.
+            return false;
+        }
         let newer = self.last.is_none_or(|last| fact.order > last);
         newer && !(fact.made_in_roost() && fact.stored_seq < self.last_inbound_seq)
     }
@@ -169,6 +173,8 @@ impl State {
     fn act(&mut self, act: Act, at: Timestamp, effects: &mut Vec<Effect>) {
         let wanted = match act {
             Act::Wake if self.status != Status::Snoozed => return,
+            // Only the fold knows what was before: it calls `dismiss`.
+            Act::NoReply => return,
             Act::Open | Act::Wake => Status::Open,
             Act::Pend => Status::Pending,
             Act::Snooze(_) => Status::Snoozed,
@@ -187,6 +193,19 @@ impl State {
             self.resolved_at.get_or_insert(at);
             self.waiting_since = None;
             self.end_clock(ClockEnd::Cancelled(at), effects);
+        }
+    }
+
+    /// Goes back to where it was before the customer's unanswered messages: `quiet` is the last state in
+    /// which nobody waited. The cycle keeps its number.
+    pub(super) fn dismiss(&mut self, quiet: &Self, at: Timestamp, effects: &mut Vec<Effect>) {
+        if self.waiting_since.take().is_none() {
+            return;
+        }
+        self.end_clock(ClockEnd::Cancelled(at), effects);
+        self.set_status(quiet.status, effects);
+        if quiet.status == Status::Resolved {
+            self.resolved_at = quiet.resolved_at.or(Some(at));
         }
     }
 

@@ -12,6 +12,7 @@ use roost_store::conversations::{
 use roost_store::{BrandTx, events};
 use serde_json::json;
 
+use super::messages::exists;
 use crate::app::App;
 use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, Query};
@@ -250,6 +251,7 @@ pub(crate) async fn patch(
                     Ok(Answer::ok(&ConversationView::from(found))?.version(version))
                 }
                 ChangeOutcome::Missing => Err(Problem::not_found()),
+                ChangeOutcome::Exists(other) => Err(exists(other)),
                 ChangeOutcome::Stale { version, fields } => Err(conflict(version, &fields)),
             }
         })

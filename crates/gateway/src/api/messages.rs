@@ -7,6 +7,7 @@ use roost_platforms::x::fingerprint::fingerprint;
 use roost_store::messages::{self, NewPost, PostKind, PostOutcome, StoredMessage, ThreadKey};
 use roost_store::outbound::{self, ActOutcome};
 use roost_store::{BrandTx, conversations};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::conversations::read_until;
@@ -244,7 +245,13 @@ pub(super) fn refused(outcome: PostOutcome) -> Result<(MessageId, bool), Problem
         )),
         PostOutcome::Missing => Err(Problem::not_found()),
         PostOutcome::ChannelDisconnected => Err(Problem::new(Code::ChannelDisconnected)),
+        PostOutcome::Exists(other) => Err(exists(other)),
     }
+}
+
+/// The customer has another conversation that isn't over.
+pub(super) fn exists(other: ConversationId) -> Problem {
+    Problem::new(Code::ConversationExists).extra("conversation_id", json!(other))
 }
 
 /// Sends a failed reply again; with `confirm`, also one whose outcome nobody could find out.

@@ -6,10 +6,9 @@ use roost_domain::ids::{ChannelId, ContactId};
 use roost_store::conversation_start::{self, Recipient, Started};
 use roost_store::{conversations, messages};
 use serde::Deserialize;
-use serde_json::json;
 use utoipa::ToSchema;
 
-use super::messages::refused;
+use super::messages::{exists, refused};
 use crate::app::App;
 use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks};
@@ -79,11 +78,7 @@ pub(crate) async fn create(
                 |pointer: &str, detail: &str| Problem::at(Code::UnknownReference, pointer, detail);
             let id = match conversation_start::start(tx, channel, &recipient, &cause).await? {
                 Started::New(id) => id,
-                Started::Exists(id) => {
-                    return Err(
-                        Problem::new(Code::ConversationExists).extra("conversation_id", json!(id))
-                    );
-                }
+                Started::Exists(id) => return Err(exists(id)),
                 Started::UnknownChannel => {
                     return Err(unknown("/channel_id", "names an unknown channel"));
                 }

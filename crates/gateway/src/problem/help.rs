@@ -61,6 +61,7 @@ impl Code {
                 "A merged contact can't be merged again before that merge is undone."
             }
             Self::TooLate => "The time for it is over, or the customer has written since.",
+            Self::NobodyWaits => "Everything that the customer wrote was answered or set aside.",
             Self::NothingToUndo => {
                 "The last change was not one that can be undone, or was undone already."
             }

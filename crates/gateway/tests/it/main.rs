@@ -23,4 +23,5 @@ mod messages;
 mod permissions;
 mod start;
 mod stream;
+mod undo;
 mod walk;

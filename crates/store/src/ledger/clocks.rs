@@ -76,6 +76,7 @@ impl StoredClock {
             settled_at: None,
             settled_by: None,
             verdict_no: 0,
+            is_withdrawn: false,
         };
         stored.next_fire_at = stored.timer().next_fire_at();
         Some(stored)
@@ -227,7 +228,7 @@ impl Ledger {
             .collect();
         // Clocks that this transaction started before a late fact came are not stored yet.
         for (_, of, clock) in &self.clocks {
-            if *of == id {
+            if *of == id && !clock.is_withdrawn {
                 known.insert(place(clock), clock.clone());
             }
         }
@@ -250,19 +251,29 @@ impl Ledger {
                 conversation.clock = Some(clock);
             }
         }
-        let mut left: Vec<StoredClock> = known
-            .into_values()
-            .filter(|clock| clock.state != "cancelled")
-            .collect();
+        let mut left: Vec<StoredClock> = known.into_values().collect();
         left.sort_by_key(|clock| clock.id);
-        for mut clock in left {
-            // The fold knows of no such clock: its cause turned out to be something else.
-            let at = self.now;
-            clock.breached_at = None;
-            clock.due_at = clock.due_at.max(at);
-            self.settle(id, &mut clock, ClockEnd::Cancelled(at), cause);
-            self.put_clock(id, clock);
+        for clock in left {
+            self.withdraw(id, clock, cause);
         }
+    }
+
+    /// Puts a clock to rest of which the fold knows nothing: its cause turned out to be something else.
+    /// Its place is free for another, and it never fires again.
+    fn withdraw(&mut self, id: ConversationId, mut clock: StoredClock, cause: &Cause) {
+        if clock.breached_at.take().is_some() {
+            clock.verdict_no += 1;
+            self.emit(id, EventType::SlaBreachWithdrawn, cause, Some(clock.view()));
+        }
+        clock.is_withdrawn = true;
+        clock.next_fire_at = None;
+        if clock.state != "cancelled" {
+            "cancelled".clone_into(&mut clock.state);
+            clock.settled_at = Some(self.now);
+            clock.settled_by = None;
+            self.emit(id, EventType::SlaCancelled, cause, Some(clock.view()));
+        }
+        self.put_clock(id, clock);
     }
 
     fn match_new_clock(

@@ -232,7 +232,7 @@ pub(super) async fn lock_identities(
                  select c.brand_id, c.id from conversations c
                  where c.brand_id = wanted.brand_id and c.channel_id = wanted.channel_id
                    and c.identity_id = wanted.identity_id and c.surface = 'dm'
-                 order by c.opened_at desc, c.id desc limit 4
+                 order by (c.status <> 'resolved') desc, c.opened_at desc, c.id desc limit 4
              ) found)
          order by id for update",
     )
@@ -292,6 +292,7 @@ struct ClockRow {
     settled_at: Option<Ts>,
     settled_by: Option<Uuid>,
     verdict_no: i32,
+    is_withdrawn: bool,
 }
 
 impl TryFrom<ClockRow> for StoredClock {
@@ -320,6 +321,7 @@ impl TryFrom<ClockRow> for StoredClock {
             settled_at: row.settled_at.map(Ts::get),
             settled_by: row.settled_by,
             verdict_no: row.verdict_no,
+            is_withdrawn: row.is_withdrawn,
         })
     }
 }
@@ -333,10 +335,10 @@ async fn clock_rows(
     Ok(sqlx::query_as(
         "select k.id, k.conversation_id, k.cycle, k.kind, k.ordinal, k.state, k.policy_id, k.target_seconds,
                 k.warning_percent, k.started_at, k.started_by, k.due_at, k.warn_at, k.next_fire_at, k.warned_at,
-                k.breached_at, k.fired_at, k.settled_at, k.settled_by, k.verdict_no
+                k.breached_at, k.fired_at, k.settled_at, k.settled_by, k.verdict_no, k.is_withdrawn
          from unnest($1::uuid[], $2::uuid[]) as wanted (brand_id, conversation_id)
          join sla_clocks k using (brand_id, conversation_id)
-         where k.state = 'running' or not $3
+         where not k.is_withdrawn and (k.state = 'running' or not $3)
          order by k.id",
     )
     .bind(brands)
@@ -393,8 +395,9 @@ pub(super) async fn facts(
          where not m.is_history
            and (m.kind = 'inbound' or m.kind in ('reply', 'automatic') and m.sent_at is not null)
          union all
-         select a.conversation_id, a.id, a.act, null, null, a.until, a.created_at, 0, a.stored_seq, a.created_at
-         from wanted join conversation_acts a using (brand_id, conversation_id)",
+         select a.conversation_id, a.id, a.act, null, null, a.until, a.order_at, 0, a.stored_seq, a.created_at
+         from wanted join conversation_acts a using (brand_id, conversation_id)
+         where a.undone_at is null",
     )
     .bind(brands)
     .bind(ids)

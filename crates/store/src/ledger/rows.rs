@@ -1,8 +1,8 @@
 //! Rows as they are written. A batch costs one round trip for each table whatever its size: those
 //! that most messages write go as an array for each column, the others as one JSON array a table.
 
-use jiff::Timestamp;
-use roost_domain::conversation::{Act, Fact, FactKind, Order};
+use jiff::{SignedDuration, Timestamp};
+use roost_domain::conversation::{Act, Fact, FactKind, Order, clamp_for_clocks};
 use roost_domain::event::EventType;
 use roost_domain::ids::{MemberId, MessageId};
 use serde::Serialize;
@@ -262,6 +262,8 @@ pub enum ActKind {
     Resolve,
     /// The snooze ran out.
     Wake,
+    /// What the customer wrote asks for no reply.
+    NoReply,
 }
 
 impl ActKind {
@@ -272,6 +274,7 @@ impl ActKind {
             ("snooze", Some(until)) => Some(Self::Snooze(until)),
             ("resolve", _) => Some(Self::Resolve),
             ("wake", _) => Some(Self::Wake),
+            ("no_reply", _) => Some(Self::NoReply),
             _ => None,
         }
     }
@@ -283,6 +286,7 @@ impl ActKind {
             Self::Snooze(_) => "snooze",
             Self::Resolve => "resolve",
             Self::Wake => "wake",
+            Self::NoReply => "no_reply",
         }
     }
 
@@ -293,6 +297,7 @@ impl ActKind {
             Self::Snooze(until) => Act::Snooze(until),
             Self::Resolve => Act::Resolve,
             Self::Wake => Act::Wake,
+            Self::NoReply => Act::NoReply,
         }
     }
 }
@@ -306,6 +311,7 @@ pub(super) struct ActRow {
     until: Option<Timestamp>,
     member_id: Option<Uuid>,
     stored_seq: i64,
+    order_at: Timestamp,
     created_at: Timestamp,
 }
 
@@ -323,22 +329,30 @@ impl ActRow {
             act: kind.name(),
             until: match kind {
                 ActKind::Snooze(until) => Some(until),
-                ActKind::Open | ActKind::Pend | ActKind::Resolve | ActKind::Wake => None,
+                ActKind::Open
+                | ActKind::Pend
+                | ActKind::Resolve
+                | ActKind::Wake
+                | ActKind::NoReply => None,
             },
             member_id: member.map(|member| member.0),
             stored_seq: conversation.last_seq,
+            // The platform's clock may be ahead of ours.
+            order_at: conversation.state.last.map_or(now, |last| {
+                now.max(last.at + SignedDuration::from_micros(1))
+            }),
             created_at: now,
         }
     }
 
-    pub(super) fn fact(&self, now: Timestamp, kind: ActKind) -> Fact {
+    pub(super) fn fact(&self, kind: ActKind) -> Fact {
         Fact {
             order: Order {
-                at: now,
+                at: self.order_at,
                 no: 0,
                 id: self.id,
             },
-            clock_at: now,
+            clock_at: clamp_for_clocks(self.order_at, self.created_at),
             stored_seq: self.stored_seq,
             kind: FactKind::Act(kind.act()),
         }
