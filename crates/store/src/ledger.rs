@@ -321,6 +321,14 @@ impl Ledger {
         self.tell(id, &before, &effects, cause);
     }
 
+    /// Has a conversation folded anew by [`Ledger::refold`], because a fact of it is gone.
+    pub fn unfold(&mut self, id: ConversationId) {
+        if let Some(conversation) = self.conversations.get_mut(&id) {
+            conversation.touched = true;
+            conversation.must_refold = true;
+        }
+    }
+
     /// Folds anew every conversation that got a late fact, and writes only the differences; answers
     /// how many those were.
     ///
