@@ -1,10 +1,5 @@
 //! Work that the server's time limits end is told from a server that is away.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't go on fails where it stands"
-)]
-
 use std::time::Duration;
 
 use roost_store::StoreError;
