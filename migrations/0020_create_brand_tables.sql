@@ -244,9 +244,14 @@ create table messages (
     platform_event_id text,
     client_ref text check (length(client_ref) <= 200),
     created_at timestamptz not null default now(),
+    -- Of a message of the account that no reply of ours explained when it came: the text, made
+    -- comparable, for it may turn out to be the echo of one.
+    fingerprint bytea,
     primary key (brand_id, id),
     foreign key (brand_id, conversation_id) references conversations
 );
+create index messages_stray_idx
+    on messages (brand_id, conversation_id, fingerprint) where fingerprint is not null;
 create unique index messages_platform_event_key
     on messages (brand_id, channel_id, platform_event_id) where platform_event_id is not null;
 create unique index messages_client_ref_key

@@ -32,7 +32,8 @@ $$;
 -- Append-only tables.
 grant delete on contacts to roost_ingest;
 revoke update, delete on send_attempts, assignment_decisions, conversation_acts, inbound_events, audit_log from roost_app;
-revoke delete on events, messages, conversations, sla_firings from roost_app;
+-- Messages are deleted for one reason: an echo that was stored by itself turned out to be a reply.
+revoke delete on events, conversations, sla_firings from roost_app;
 grant update on send_attempts to roost_app;
 grant update (undone_at) on conversation_acts to roost_app;
 

@@ -12,6 +12,7 @@
 )]
 
 pub mod api;
+pub mod broker;
 pub mod conversations;
 pub mod db;
 pub mod platform;

@@ -15,6 +15,8 @@ pub enum EventType {
     MessageUnconfirmed,
     /// A message waits for its author, or its time became known.
     MessageUpdated,
+    /// A message is gone: it turned out to be another one, which `replaced_by` names.
+    MessageDeleted,
     /// The customer read up to a message.
     MessageRead,
     /// A private note was written.
@@ -78,6 +80,7 @@ impl EventType {
             Self::MessageFailed => "message.failed",
             Self::MessageUnconfirmed => "message.unconfirmed",
             Self::MessageUpdated => "message.updated",
+            Self::MessageDeleted => "message.deleted",
             Self::MessageRead => "message.read",
             Self::NoteCreated => "note.created",
             Self::ConversationOpened => "conversation.opened",

@@ -6,8 +6,11 @@
 //!
 //! An event may come twice, late, or beside a neighbour that can't be handled. The unique key on
 //! platform events absorbs the first, the fold of `roost_domain::conversation` the second, and
-//! [`worker`] the third. Start reading at [`step`].
+//! `clear` the third. Start reading at [`step`].
 
+mod aside;
+mod clear;
+mod forward;
 mod metrics;
 mod partitions;
 mod place;

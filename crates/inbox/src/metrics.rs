@@ -16,6 +16,8 @@ pub struct InboxMetrics {
     pub delay_seconds: Histogram,
     /// Conversations folded anew for late events.
     pub refolds: IntCounter,
+    /// Times that a batch had to wait.
+    pub held: IntCounter,
     /// Messages given up with a reason.
     pub dead: IntCounter,
     /// Partitions that this process works on.
@@ -48,6 +50,10 @@ impl InboxMetrics {
             refolds: metrics.counter(
                 "roost_inbox_refolds_total",
                 "Conversations folded anew for late events.",
+            ),
+            held: metrics.counter(
+                "roost_inbox_held_back_total",
+                "Times that a batch waited because the database did not take it.",
             ),
             dead: metrics.counter(
                 "roost_inbox_dead_total",

@@ -1,7 +1,6 @@
 //! The role: partitions in, workers on them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,19 +10,18 @@ use roost_service::health::Weight;
 use roost_service::{Health, Metrics, Shutdown};
 use roost_store::Store;
 use roost_store::seal::Sealer;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+use crate::forward::{GiveBack, PREFETCH, Part, forward};
 use crate::metrics::InboxMetrics;
 use crate::partitions::{LEASE_SECONDS, Partitions};
 use crate::step::Rules;
-use crate::worker::{Lanes, Tools, work};
+use crate::worker::{Lanes, Tools, Worker};
 
 /// Workers in a process: each has a transaction under way while the others collect.
 const WORKERS: u16 = 2;
-/// Unacknowledged messages that the broker lets out for a partition.
-const PREFETCH: u16 = 250;
 /// Parts that wait for a worker; beyond that the broker's prefetch holds the rest.
 const WAITING_PARTS: usize = 16;
 
@@ -51,10 +49,12 @@ pub struct Deps {
     pub metrics: Metrics,
 }
 
-type Feed = (
-    mpsc::Sender<Vec<roost_bus::Delivery>>,
-    mpsc::Sender<Vec<roost_bus::Delivery>>,
-);
+/// The way to one worker.
+struct Feed {
+    main: mpsc::Sender<Part>,
+    bulk: mpsc::Sender<Part>,
+    give_back: GiveBack,
+}
 
 /// Runs until the shutdown.
 ///
@@ -63,13 +63,12 @@ type Feed = (
 pub async fn run(deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
     let metrics = InboxMetrics::new(&deps.metrics);
     let check = deps.health.check("inbox", Weight::Required);
-    let give_back = Arc::new(Notify::new());
     let mut workers = JoinSet::new();
     let mut feeds: Vec<Feed> = Vec::new();
     for _ in 0..WORKERS {
         let (main, main_parts) = mpsc::channel(WAITING_PARTS);
         let (bulk, bulk_parts) = mpsc::channel(WAITING_PARTS);
-        feeds.push((main, bulk));
+        let give_back = GiveBack::new();
         let tools = Tools {
             store: deps.store.clone(),
             bus: deps.bus.clone(),
@@ -78,12 +77,18 @@ pub async fn run(deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
             rules: deps.rules.clone(),
             metrics: metrics.clone(),
         };
-        let (give_back, shutdown) = (give_back.clone(), shutdown.clone());
+        let worker = Worker::new(tools, give_back.clone());
+        feeds.push(Feed {
+            main,
+            bulk,
+            give_back,
+        });
+        let shutdown = shutdown.clone();
         let lanes = Lanes {
             main: main_parts,
             bulk: bulk_parts,
         };
-        workers.spawn(async move { work(tools, lanes, &give_back, &shutdown).await });
+        workers.spawn(async move { worker.work(lanes, &shutdown).await });
     }
     let partitions = Partitions::new(deps.store.clone(), deps.partitions);
     let mut forwarders: BTreeMap<u16, [JoinHandle<()>; 2]> = BTreeMap::new();
@@ -94,7 +99,7 @@ pub async fn run(deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
                 metrics
                     .partitions
                     .set(i64::try_from(own.len()).unwrap_or(0));
-                follow(&deps.bus, &own, &mut forwarders, &feeds, &give_back);
+                follow(&deps.bus, &own, &mut forwarders, &feeds);
                 // Best effort: a broker that hangs must not cost the leases.
                 timeout(MEASURE_LIMIT, measure(&deps.bus, &own, &metrics))
                     .await
@@ -148,7 +153,6 @@ fn follow(
     own: &BTreeSet<u16>,
     forwarders: &mut BTreeMap<u16, [JoinHandle<()>; 2]>,
     feeds: &[Feed],
-    give_back: &Arc<Notify>,
 ) {
     forwarders.retain(|partition, tasks| {
         let stays = own.contains(partition);
@@ -158,39 +162,19 @@ fn follow(
         stays
     });
     for partition in own {
-        let Some((main, bulk)) = feeds.get(usize::from(*partition) % feeds.len().max(1)) else {
+        let Some(to) = feeds.get(usize::from(*partition) % feeds.len().max(1)) else {
             continue;
         };
         forwarders.entry(*partition).or_insert_with(|| {
-            [(Lane::Main, main), (Lane::Bulk, bulk)].map(|(lane, feed)| {
+            [(Lane::Main, &to.main), (Lane::Bulk, &to.bulk)].map(|(lane, feed)| {
                 let spec = SubscriptionSpec::Ingress {
                     partition: *partition,
                     lane,
                     prefetch: PREFETCH,
                 };
-                tokio::spawn(forward(bus.clone(), spec, feed.clone(), give_back.clone()))
+                let give_back = to.give_back.clone();
+                tokio::spawn(forward(bus.clone(), spec, feed.clone(), give_back))
             })
         });
-    }
-}
-
-/// Hands deliveries of one queue to its worker; ended, it gives what is unacknowledged back.
-async fn forward(
-    bus: Bus,
-    spec: SubscriptionSpec,
-    feed: mpsc::Sender<Vec<roost_bus::Delivery>>,
-    give_back: Arc<Notify>,
-) {
-    let mut subscription = bus.subscribe(spec);
-    loop {
-        tokio::select! {
-            () = give_back.notified() => subscription.reopen(),
-            batch = subscription.next_batch(usize::from(PREFETCH)) => {
-                let Some(batch) = batch else { return };
-                if feed.send(batch).await.is_err() {
-                    return;
-                }
-            }
-        }
     }
 }

@@ -14,6 +14,7 @@ use roost_domain::ids::{BrandId, ChannelId};
 use roost_store::contacts::{self, IdentityName, Known, Profile};
 use roost_store::inbound::{self, ChannelInfo, InboundEvent};
 use roost_store::ledger::{Actor, Cause, IdentityKey, Ledger};
+use roost_store::outbound;
 use roost_store::raw::{self, RawEvent};
 use roost_store::routes::{self, Account, Route};
 use roost_store::{IngestTx, Store, StoreError};
@@ -158,7 +159,7 @@ async fn handle(tx: &mut IngestTx, rules: &Rules, events: Vec<Event>) -> Result<
         channels,
         customers,
     };
-    apply::apply_all(tx, &mut ledger, &desk, placed, &mut done).await?;
+    let strays = apply::apply_all(tx, &mut ledger, &desk, placed, &mut done).await?;
     for (route, request_id) in revoked {
         let cause = Cause::new(Actor::External, Some(request_id));
         let news = inbound::access_revoked(tx.conn(), route.brand, route.channel, &cause).await?;
@@ -166,6 +167,7 @@ async fn handle(tx: &mut IngestTx, rules: &Rules, events: Vec<Event>) -> Result<
     }
     done.refolds = ledger.refold(tx.conn(), &Cause::system()).await?;
     done.events = ledger.flush(tx.conn()).await?;
+    outbound::note_strays(tx.conn(), &strays).await?;
     Ok(done)
 }
 

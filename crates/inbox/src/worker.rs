@@ -1,19 +1,21 @@
 //! One worker: takes what its partitions have delivered, handles it, acknowledges after the commit.
 //!
-//! A batch that fails for good is halved until the poison is alone; that one goes to the dead letters
-//! with its reason while its neighbours go on. A transient fault holds the batch and backs off.
+//! A batch that fails is sorted out by `clear`; what no try helps goes to the dead letters by `aside`.
 
 use std::time::Instant;
 
 use jiff::Timestamp;
-use roost_bus::{Bus, Delivery, Hint, HoldBack, Verdict, ack_all};
+use roost_bus::{Bus, Delivery, Hint, ack_all};
 use roost_cache::Cache;
 use roost_service::Shutdown;
+use roost_store::Store;
 use roost_store::seal::Sealer;
-use roost_store::{Store, StoreError, dead};
 use serde_json::json;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
+use crate::aside::Aside;
+use crate::clear::{Failure, Heap};
+use crate::forward::{GiveBack, Part};
 use crate::metrics::InboxMetrics;
 use crate::step::{Batch, Done, Rules, handle_batch};
 
@@ -21,9 +23,6 @@ use crate::step::{Batch, Done, Rules, handle_batch};
 const BATCH: usize = 500;
 /// One batch in this many may be of the bulk lane while the main lane is busy.
 const BULK_TURN: u32 = 5;
-/// How often a single event may fail for good before it is put aside: a constraint may have lost a
-/// race that its second try wins.
-const TRIES: u32 = 3;
 /// What went back to the queue this often is taken alone, so that it can't harm its neighbours.
 const SUSPICIOUS: u64 = 5;
 
@@ -41,13 +40,14 @@ pub(crate) struct Tools {
 /// What the forwarders of a worker's partitions deliver.
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    pub(crate) main: mpsc::Receiver<Vec<Delivery>>,
-    pub(crate) bulk: mpsc::Receiver<Vec<Delivery>>,
+    pub(crate) main: mpsc::Receiver<Part>,
+    pub(crate) bulk: mpsc::Receiver<Part>,
 }
 
 impl Lanes {
-    /// The next batch: the main lane's, but for every fifth turn or when it has none.
-    async fn next(&mut self, turn: u32) -> Option<Vec<Delivery>> {
+    /// The next batch: the main lane's, but for every fifth turn or when it has none. Parts that were
+    /// given back are passed over: they come again.
+    async fn next(&mut self, turn: u32, give_back: &GiveBack) -> Option<Vec<Delivery>> {
         let mut parts = Vec::new();
         if turn.is_multiple_of(BULK_TURN)
             && let Ok(part) = self.bulk.try_recv()
@@ -61,92 +61,64 @@ impl Lanes {
             };
             parts.push(first?);
         }
-        let mut size: usize = parts.iter().map(Vec::len).sum();
-        while size < BATCH
+        let size = |parts: &[Part]| -> usize {
+            let sizes = parts.iter().map(|part| part.deliveries.len());
+            sizes.sum()
+        };
+        while size(&parts) < BATCH
             && let Ok(part) = self.main.try_recv()
         {
-            size += part.len();
             parts.push(part);
         }
-        Some(parts.into_iter().flatten().collect())
+        parts.retain(|part| give_back.is_current(part));
+        Some(parts.into_iter().flat_map(|part| part.deliveries).collect())
     }
 }
 
-/// Works until the shutdown; a batch in hand is finished.
-pub(crate) async fn work(tools: Tools, mut lanes: Lanes, give_back: &Notify, shutdown: &Shutdown) {
-    let mut turn = 0_u32;
-    loop {
-        turn = turn.wrapping_add(1);
-        let next = tokio::select! {
-            biased;
-            () = shutdown.triggered() => return,
-            next = lanes.next(turn) => next,
-        };
-        let Some(batch) = next else { return };
-        let (alone, together): (Vec<Delivery>, Vec<Delivery>) = batch
-            .into_iter()
-            .partition(|delivery| delivery.delivery_count > SUSPICIOUS);
-        let mut heaps: Vec<Vec<Delivery>> =
-            alone.into_iter().map(|delivery| vec![delivery]).collect();
-        heaps.push(together);
-        if !tools.clear(heaps, give_back, shutdown).await {
-            return;
+/// A worker and what it has put aside.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) tools: Tools,
+    pub(crate) give_back: GiveBack,
+    pub(crate) aside: Aside,
+}
+
+impl Worker {
+    pub(crate) fn new(tools: Tools, give_back: GiveBack) -> Self {
+        Self {
+            tools,
+            give_back,
+            aside: Aside::new(),
         }
+    }
+
+    /// Works until the shutdown; a batch in hand is finished.
+    pub(crate) async fn work(mut self, mut lanes: Lanes, shutdown: &Shutdown) {
+        let mut turn = 0_u32;
+        loop {
+            turn = turn.wrapping_add(1);
+            let next = tokio::select! {
+                biased;
+                () = shutdown.triggered() => break,
+                next = lanes.next(turn, &self.give_back) => next,
+            };
+            let Some(batch) = next else { break };
+            let (alone, together): (Vec<Delivery>, Vec<Delivery>) = batch
+                .into_iter()
+                .partition(|delivery| delivery.delivery_count > SUSPICIOUS);
+            let mut heaps = vec![Heap::new(together)];
+            heaps.extend(alone.into_iter().map(|delivery| Heap::new(vec![delivery])));
+            if !self.clear(heaps, shutdown).await {
+                break;
+            }
+            self.aside.reap(&self.give_back);
+        }
+        self.aside.finish().await;
     }
 }
 
 impl Tools {
-    /// Handles heaps of deliveries, halving those that fail; false at the shutdown.
-    async fn clear(
-        &self,
-        mut heaps: Vec<Vec<Delivery>>,
-        give_back: &Notify,
-        shutdown: &Shutdown,
-    ) -> bool {
-        let mut hold = HoldBack::new();
-        let mut tries = 0;
-        while let Some(heap) = heaps.pop() {
-            if heap.is_empty() {
-                continue;
-            }
-            match self.handle(&heap).await {
-                Ok(()) => {
-                    hold.reset();
-                    tries = 0;
-                }
-                Err(failure) if failure.is_transient() => {
-                    tracing::warn!(error = %failure.reason(), events = heap.len(), "batch held back");
-                    heaps.push(heap);
-                    match hold.wait(shutdown).await {
-                        Verdict::Again => {}
-                        Verdict::Stop => return false,
-                        Verdict::GiveBack => {
-                            give_back.notify_waiters();
-                            return true;
-                        }
-                    }
-                }
-                Err(_) if heap.len() > 1 => {
-                    let mut front = heap;
-                    let back = front.split_off(front.len() / 2);
-                    heaps.push(back);
-                    heaps.push(front);
-                }
-                Err(failure) => {
-                    tries += 1;
-                    if tries < TRIES && failure.may_pass() {
-                        heaps.push(heap);
-                        continue;
-                    }
-                    tries = 0;
-                    self.put_aside(&heap, &failure.reason()).await;
-                }
-            }
-        }
-        true
-    }
-
-    async fn handle(&self, deliveries: &[Delivery]) -> Result<(), Failure> {
+    pub(crate) async fn handle(&self, deliveries: &[Delivery]) -> Result<(), Failure> {
         let started = Instant::now();
         let batch = Batch::read(deliveries.iter().map(|delivery| delivery.body.as_slice()))
             .map_err(|error| Failure::Body(error.to_string()))?;
@@ -170,6 +142,16 @@ impl Tools {
         }
         self.count(&done, deliveries.len(), started, oldest);
         Ok(())
+    }
+
+    /// Whether the database takes a batch at all; asked by the step itself, with nothing in it.
+    pub(crate) async fn can_work(&self) -> bool {
+        let Ok(nothing) = Batch::read([]) else {
+            return false;
+        };
+        handle_batch(&self.store, &self.rules, nothing)
+            .await
+            .is_ok()
     }
 
     fn count(&self, done: &Done, size: usize, started: Instant, oldest: Option<Timestamp>) {
@@ -203,65 +185,6 @@ impl Tools {
                     .as_secs_f64()
                     .max(0.0),
             );
-        }
-    }
-
-    /// Puts a message among the dead letters, in the database for people and in the broker for keeps.
-    async fn put_aside(&self, heap: &[Delivery], reason: &str) {
-        for delivery in heap {
-            tracing::error!(
-                reason,
-                queue = delivery.queue(),
-                "message put aside: see `roost dead list`"
-            );
-            let recorded = dead::record(
-                &self.store,
-                &self.sealer,
-                delivery.queue(),
-                None,
-                reason,
-                &delivery.body,
-            )
-            .await;
-            if let Err(error) = recorded {
-                tracing::error!(%error, "cannot record a dead letter");
-            }
-            match delivery.dead_letter(reason).await {
-                Ok(()) => self.metrics.dead.inc(),
-                // Still held: the broker delivers it again and it comes here once more.
-                Err(error) => tracing::warn!(%error, "cannot put a message aside"),
-            }
-        }
-    }
-}
-
-enum Failure {
-    Body(String),
-    Store(StoreError),
-}
-
-impl Failure {
-    fn is_transient(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_transient())
-    }
-
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Store(_))
-    }
-
-    /// With its causes, for the operator; none of them holds a message's text.
-    fn reason(&self) -> String {
-        match self {
-            Self::Body(reason) => reason.clone(),
-            Self::Store(error) => {
-                let mut reason = error.to_string();
-                let mut source = std::error::Error::source(error);
-                while let Some(cause) = source {
-                    reason = format!("{reason}: {cause}");
-                    source = cause.source();
-                }
-                reason
-            }
         }
     }
 }

@@ -51,7 +51,7 @@ impl From<sqlx::Error> for StoreError {
                     if code.starts_with("57")
                         || code.starts_with("53")
                         || code.starts_with("08")
-                        || code == "25P03" =>
+                        || matches!(code, "25P03" | "25P04") =>
                 {
                     Self::Unavailable(error)
                 }
@@ -82,6 +82,18 @@ impl StoreError {
             self,
             Self::Unavailable(_) | Self::Conflict(_) | Self::CommitUnknown(_)
         )
+    }
+
+    /// Whether the server's time limit ended it. It may be the server's load, or the work itself: the
+    /// caller tells by whether other work gets through.
+    #[must_use]
+    pub fn is_time_out(&self) -> bool {
+        let (Self::Unavailable(source) | Self::CommitUnknown(source)) = self else {
+            return false;
+        };
+        let code = source.as_database_error().and_then(|error| error.code());
+        // Of a statement, of an idle transaction, of a transaction.
+        matches!(code.as_deref(), Some("57014" | "25P03" | "25P04"))
     }
 }
 

@@ -323,8 +323,8 @@ impl Ledger {
         self.tell(id, &before, &effects, cause);
     }
 
-    /// Has a conversation folded anew by [`Ledger::refold`], because a stored fact counts no more.
-    pub(crate) fn forget_state(&mut self, id: ConversationId) {
+    /// Has a conversation folded anew by [`Ledger::refold`], because a fact of it is gone.
+    pub fn unfold(&mut self, id: ConversationId) {
         if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.touched = true;
             conversation.must_refold = true;

@@ -6,6 +6,9 @@
 //! [`retry`]) settles it. Nothing in here sends again what may have been sent, but once, after a
 //! look-up that covers the attempt and does not show it.
 //!
+//! An echo may come and not be recognised; then it stands in the thread as a message of its own, a
+//! stray. It is evidence all the same, and gone once the reply that it is has been settled by it.
+//!
 //! One message of a conversation is under way at a time: every change here holds the conversation's
 //! lock first, then the message's.
 
@@ -14,6 +17,7 @@ mod ending;
 mod evidence;
 mod finish;
 mod rules;
+mod stray;
 mod take;
 
 use roost_domain::ids::{BrandId, ChannelId, ConversationId, MessageId};
@@ -27,6 +31,7 @@ pub use ending::{Answer, Ending, Pause};
 pub use evidence::{Echo, Settled, Sighting, match_echo, postpone_doubt, settle_doubt};
 pub use finish::finish;
 pub use rules::DECIDE_AFTER;
+pub use stray::note_strays;
 pub use take::{Claimed, Doubt, Put, Terms, Work, take};
 
 /// A reply that has to be looked at.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use roost_domain::conversation::{Fact, FactKind, Order, clamp_for_clocks};
 use roost_domain::event::EventType;
-use roost_domain::ids::{ConversationId, MessageId};
+use roost_domain::ids::{BrandId, ConversationId, MessageId};
+use roost_platforms::x::fingerprint::fingerprint;
 use roost_platforms::x::normalise::{Attachment, PlatformMessage};
 use roost_store::contacts::Known;
 use roost_store::inbound::{self, ChannelInfo};
@@ -23,13 +24,14 @@ use crate::read::Meaning;
 /// Which conversations each customer has on each channel, as the batch goes on.
 type Threads = HashMap<IdentityKey, Vec<ConversationId>>;
 
+/// Answers the messages of the account that no reply explains, with their fingerprints.
 pub(super) async fn apply_all(
     tx: &mut IngestTx,
     ledger: &mut Ledger,
     desk: &Desk<'_>,
     mut placed: Vec<Placed>,
     done: &mut Done,
-) -> Result<(), StoreError> {
+) -> Result<Vec<(BrandId, MessageId, [u8; 32])>, StoreError> {
     // Within a batch the platform's order is restored, so that most late events need no refold.
     placed.sort_by_key(order_of);
     let mut threads = Threads::new();
@@ -53,6 +55,7 @@ pub(super) async fn apply_all(
         })
         .collect();
     let known = inbound::known_messages(tx.conn(), &echoes).await?;
+    let mut strays = Vec::new();
     for one in placed {
         let Some(customer) = desk.customers.get(&one.identity).copied() else {
             continue;
@@ -76,7 +79,9 @@ pub(super) async fn apply_all(
                 if settled {
                     done.duplicates += 1;
                 } else {
-                    thread.write(incoming(message, &one, channel.connected_at), true);
+                    let stored = incoming(message, &one, channel.connected_at);
+                    strays.push((one.route.brand, stored.id, fingerprint(&message.text)));
+                    thread.write(stored, true);
                     done.stored += 1;
                 }
             }
@@ -91,7 +96,7 @@ pub(super) async fn apply_all(
             Meaning::Typing { .. } | Meaning::Revoked { .. } | Meaning::Raw(_) => {}
         }
     }
-    Ok(())
+    Ok(strays)
 }
 
 fn order_of(one: &Placed) -> (Timestamp, i64) {

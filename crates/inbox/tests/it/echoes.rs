@@ -27,6 +27,14 @@ async fn a_reply_from_the_platforms_own_app_is_a_humans_and_meets_the_clock() {
     let look = conversations(&db, &brand).await;
     assert_eq!((look.len(), look[0].status.as_str()), (1, "pending"));
     assert_eq!(authors(&db, &brand).await[1].1, "external");
+    // It may turn out to be a reply of ours: it is kept comparable.
+    let noted: Vec<Option<Vec<u8>>> =
+        sqlx::query_scalar("select fingerprint from messages order by order_at")
+            .fetch_all(&mut db.owner().await)
+            .await
+            .unwrap();
+    let of_ours = roost_platforms::x::fingerprint::fingerprint("hi, from my phone").to_vec();
+    assert_eq!(noted, [None, Some(of_ours)]);
     assert_eq!(
         log(&db, &brand).await,
         [

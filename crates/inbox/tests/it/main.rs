@@ -1,4 +1,4 @@
-//! The inbox's step against a real database, as the real role.
+//! The inbox's step, and the whole role, against real services.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,4 +8,5 @@
 mod echoes;
 mod messages;
 mod order;
+mod role;
 mod support;

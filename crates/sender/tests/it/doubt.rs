@@ -15,7 +15,7 @@ use crate::support::{SOON, World, accept, accept_as, limits, new_id, refuse, sea
 const UNKNOWN: Outcome = Outcome::Attempted("unknown");
 
 /// A look-up's answer: these messages of the account, and whether there are older ones.
-fn shows(account: &str, messages: &[(i64, &str)], has_more: bool) -> Reply {
+pub(crate) fn shows(account: &str, messages: &[(i64, &str)], has_more: bool) -> Reply {
     let entry = |(id, text): &(i64, &str)| {
         json!({ "id": id.to_string(), "event_type": "MessageCreate", "text": text, "sender_id": account,
                 "created_at": sent_at(*id).to_string() })
@@ -35,7 +35,7 @@ fn shows(account: &str, messages: &[(i64, &str)], has_more: bool) -> Reply {
     )
 }
 
-fn lose_sends(
+pub(crate) fn lose_sends(
     mut look_up: impl FnMut() -> Reply + Send + 'static,
 ) -> impl FnMut(&Asked) -> Reply + Send {
     move |asked| {

@@ -11,4 +11,5 @@ mod order;
 mod platform;
 mod refusals;
 mod role;
+mod strays;
 mod support;

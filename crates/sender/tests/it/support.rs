@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use roost_domain::conversation::{Fact, FactKind, Order};
+use roost_domain::conversation::{self, Fact, FactKind, Order};
 use roost_domain::event::EventType;
 use roost_domain::ids::{ContactId, ConversationId, IdentityId, MessageId};
 use roost_platforms::x::client::{SendApi, Timeouts, XClient};
@@ -13,7 +13,8 @@ use roost_service::Metrics;
 use roost_store::StoreError;
 use roost_store::channels::Credentials;
 use roost_store::ledger::{Actor, Cause, Ledger, NewConversation, NewMessage, NewOutbound};
-use roost_store::outbound::{self, ActOutcome, Due};
+use roost_store::messages;
+use roost_store::outbound::{self, ActOutcome, Claimed, Due, Terms, Work};
 use roost_store::seal::Sealer;
 use roost_tests::db::{Brand, TestDb, snowflake};
 use secrecy::SecretString;
@@ -230,6 +231,85 @@ impl World {
         act.await.unwrap()
     }
 
+    /// The inbox stores a message of the account that it takes for nobody's reply.
+    pub(crate) async fn stray(
+        &self,
+        conversation: ConversationId,
+        text: &str,
+        id: i64,
+        author: &'static str,
+    ) -> MessageId {
+        let (brand, text) = (self.brand.id, text.to_owned());
+        self.db
+            .store
+            .ingest(&[brand], move |tx| {
+                Box::pin(async move {
+                    let cause = Cause::new(Actor::External, None);
+                    let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
+                    ledger.lock(tx.conn(), brand, &[conversation]).await?;
+                    let (message, at) = (MessageId(Uuid::now_v7()), sent_at(id));
+                    let data = json!({ "message_id": message });
+                    ledger.emit(conversation, EventType::MessageSent, &cause, Some(data));
+                    let row = NewMessage {
+                        order_no: id,
+                        sent_at: Some(at),
+                        platform_event_id: Some(id.to_string()),
+                        ..message_row(message, "reply", author, &text, at)
+                    };
+                    let stored_seq = ledger.get(conversation).unwrap().last_seq;
+                    ledger.add_message(conversation, row);
+                    let order = Order {
+                        at,
+                        no: id,
+                        id: message.0,
+                    };
+                    let fact = Fact {
+                        order,
+                        clock_at: at,
+                        stored_seq,
+                        kind: FactKind::Reply(conversation::Reply {
+                            message,
+                            human: author == "external",
+                            in_roost: false,
+                            then: None,
+                        }),
+                    };
+                    ledger.record(conversation, fact, &cause);
+                    ledger.refold(tx.conn(), &cause).await?;
+                    ledger.flush(tx.conn()).await?;
+                    let noted = (brand, message, fingerprint(&text));
+                    outbound::note_strays(tx.conn(), &[noted]).await?;
+                    Ok::<_, StoreError>(message)
+                })
+            })
+            .await
+            .unwrap()
+    }
+
+    /// A sender that dies right after the platform took the reply: nobody saw the answer.
+    pub(crate) async fn crash_after_accept(&self, message: MessageId) -> Box<Claimed> {
+        let due = self.due().await[0];
+        assert_eq!(due.message, message);
+        let taken = outbound::take(&self.db.store, due, terms(), &sealer())
+            .await
+            .unwrap();
+        let Work::Send(claimed) = taken else {
+            panic!("{taken:?}")
+        };
+        claimed
+    }
+
+    /// The texts of a conversation's thread but the customer's, each with its author.
+    pub(crate) async fn thread(&self, conversation: ConversationId) -> Vec<(String, String)> {
+        let messages = self.db.store.brand(self.brand.id, move |tx| {
+            Box::pin(async move { messages::thread(tx, conversation, None, false, 100).await })
+        });
+        let ours = messages.await.unwrap().into_iter();
+        ours.filter(|message| message.kind != "inbound")
+            .map(|message| (message.author_type, message.text))
+            .collect()
+    }
+
     /// The platform tells of a message of the account, as the inbox hears it.
     pub(crate) async fn echo(
         &self,
@@ -286,6 +366,13 @@ pub(crate) fn limits() -> Limits {
         total_timeout: Duration::from_secs(2),
         lease: Duration::from_secs(30),
         quiet: Duration::from_secs(60),
+    }
+}
+
+pub(crate) fn terms() -> Terms {
+    Terms {
+        lease: limits().lease,
+        quiet: limits().quiet,
     }
 }
 

@@ -86,7 +86,7 @@ pub async fn undo(
     .bind(act.id)
     .execute(tx.conn())
     .await?;
-    ledger.forget_state(id);
+    ledger.unfold(id);
     ledger.refold(tx.conn(), cause).await?;
     ledger.flush(tx.conn()).await?;
     Ok(Undone::Done)

@@ -5,6 +5,7 @@ use roost_domain::ids::{ConversationId, MessageId};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::stray;
 use crate::error::StoreError;
 use crate::ledger::{Cause, Ledger};
 use crate::settle::{self, Accepted};
@@ -140,7 +141,8 @@ pub async fn cancel(
     Ok(ActOutcome::Done)
 }
 
-/// Takes a person's word for it that a reply arrived. It counts from now, until an echo says when.
+/// Takes a person's word for it that a reply arrived. It counts from now, until an echo says when; if one
+/// came already and stands in the thread as a message of its own, that is the reply.
 ///
 /// # Errors
 /// When the database fails.
@@ -155,6 +157,15 @@ pub async fn mark_sent(
     };
     if row.state != "unknown" {
         return Ok(ActOutcome::WrongState);
+    }
+    for stray in stray::of_reply(tx, message).await? {
+        if stray
+            .settle(tx, &mut ledger, message, "member", cause)
+            .await?
+        {
+            ledger.flush(tx.conn()).await?;
+            return Ok(ActOutcome::Done);
+        }
     }
     let accepted = Accepted {
         platform_event_id: String::new(),

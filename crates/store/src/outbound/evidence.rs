@@ -7,8 +7,9 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::rules;
+use super::stray::{self, Stray};
 use super::take::Doubt;
+use super::{Due, rules};
 use crate::error::StoreError;
 use crate::ledger::{Actor, Cause, Ledger};
 use crate::settle::{self, Accepted};
@@ -105,7 +106,9 @@ impl Settled {
 /// there is, without).
 ///
 /// It is made at least `quiet` after the attempt: absent then, in a list that reaches back to the
-/// attempt, means not sent.
+/// attempt, means not sent. Only what is a reply's is another's: a message that we know and that no reply
+/// explains may be this one. Such a stray settles it, or, where another app seems to have written it,
+/// keeps it in doubt; in neither case it goes out again by itself.
 ///
 /// # Errors
 /// When the database fails.
@@ -128,39 +131,44 @@ pub async fn settle_doubt(
                 let Some((fingerprint, requeues)) = lock_doubt(tx, &doubt).await? else {
                     return Ok(Settled::Gone);
                 };
-                let settled =
-                    if let Some(seen) = unclaimed(tx, &doubt, &fingerprint, sightings).await? {
-                        let accepted = Accepted {
-                            platform_event_id: seen.platform_event_id,
-                            event_no: seen.event_no,
-                            sent_at: seen.sent_at,
-                            settled_by: "lookup",
-                        };
-                        settle::sent(
-                            &mut ledger,
-                            tx.conn(),
-                            due.brand,
-                            due.message,
-                            &accepted,
-                            &cause,
-                        )
-                        .await?;
-                        ledger.refold(tx.conn(), &cause).await?;
-                        Settled::Sent
-                    } else if requeues == 0 && rules::covers(complete_since, doubt.started_at) {
-                        queue_once_more(tx, due.message).await?;
-                        let data = json!({ "message_id": due.message });
-                        ledger.emit(
-                            due.conversation,
-                            EventType::MessageQueued,
-                            &cause,
-                            Some(data),
-                        );
-                        Settled::Queued
-                    } else {
-                        wait(tx, due.message, next_look_up(&doubt, ledger.now)).await?;
-                        Settled::Open
+                let evidence = evidence(tx, &doubt, &fingerprint, sightings).await?;
+                let settled = if let Some(seen) = evidence.unclaimed {
+                    let accepted = Accepted {
+                        platform_event_id: seen.platform_event_id,
+                        event_no: seen.event_no,
+                        sent_at: seen.sent_at,
+                        settled_by: "lookup",
                     };
+                    settle::sent(
+                        &mut ledger,
+                        tx.conn(),
+                        due.brand,
+                        due.message,
+                        &accepted,
+                        &cause,
+                    )
+                    .await?;
+                    ledger.refold(tx.conn(), &cause).await?;
+                    Settled::Sent
+                } else if by_stray(tx, &mut ledger, due, &evidence.strays, &cause).await? {
+                    Settled::Sent
+                } else if evidence.strays.is_empty()
+                    && requeues == 0
+                    && rules::covers(complete_since, doubt.started_at)
+                {
+                    queue_once_more(tx, due.message).await?;
+                    let data = json!({ "message_id": due.message });
+                    ledger.emit(
+                        due.conversation,
+                        EventType::MessageQueued,
+                        &cause,
+                        Some(data),
+                    );
+                    Settled::Queued
+                } else {
+                    wait(tx, due.message, next_look_up(&doubt, ledger.now)).await?;
+                    Settled::Open
+                };
                 ledger.flush(tx.conn()).await?;
                 Ok(settled)
             })
@@ -214,13 +222,34 @@ async fn lock_doubt(tx: &mut BrandTx, doubt: &Doubt) -> Result<Option<(Vec<u8>, 
     .await?)
 }
 
-/// The oldest message that can be this attempt's and is no other message's.
-async fn unclaimed(
+/// Settles a reply by the oldest of its strays, those of other apps left out; false if there is none.
+pub(super) async fn by_stray(
+    tx: &mut BrandTx,
+    ledger: &mut Ledger,
+    due: Due,
+    strays: &[Stray],
+    cause: &Cause,
+) -> Result<bool, StoreError> {
+    let Some(stray) = strays.iter().find(|stray| !stray.is_of_another_app) else {
+        return Ok(false);
+    };
+    stray.settle(tx, ledger, due.message, "echo", cause).await
+}
+
+/// What speaks for an attempt's delivery.
+struct Evidence {
+    /// The oldest message that can be this attempt's and that we don't know yet.
+    unclaimed: Option<Sighting>,
+    /// Those that we know and that are no reply's.
+    strays: Vec<Stray>,
+}
+
+async fn evidence(
     tx: &mut BrandTx,
     doubt: &Doubt,
     fingerprint: &[u8],
     sightings: Vec<Sighting>,
-) -> Result<Option<Sighting>, StoreError> {
+) -> Result<Evidence, StoreError> {
     let mut possible: Vec<Sighting> = sightings
         .into_iter()
         .filter(|seen| {
@@ -232,7 +261,16 @@ async fn unclaimed(
         .iter()
         .map(|seen| seen.platform_event_id.as_str())
         .collect();
-    let claimed: Vec<String> = sqlx::query_scalar(
+    let mut strays = stray::of_reply(tx, doubt.due.message).await?;
+    for stray in stray::among(tx, doubt.due, &ids).await? {
+        if !strays
+            .iter()
+            .any(|known| known.platform_event_id == stray.platform_event_id)
+        {
+            strays.push(stray);
+        }
+    }
+    let known: Vec<String> = sqlx::query_scalar(
         "select platform_event_id from messages
          where brand_id = $1 and channel_id = $2 and platform_event_id = any($3)",
     )
@@ -241,9 +279,10 @@ async fn unclaimed(
     .bind(ids)
     .fetch_all(tx.conn())
     .await?;
-    Ok(possible
+    let unclaimed = possible
         .into_iter()
-        .find(|seen| !claimed.contains(&seen.platform_event_id)))
+        .find(|seen| !known.contains(&seen.platform_event_id));
+    Ok(Evidence { unclaimed, strays })
 }
 
 async fn queue_once_more(tx: &mut BrandTx, message: MessageId) -> Result<(), StoreError> {

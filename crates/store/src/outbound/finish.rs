@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::ending::{Answer, Ending, Pause};
 use super::take::Claimed;
-use super::{Terms, rules};
+use super::{Terms, rules, stray};
 use crate::budgets;
 use crate::error::StoreError;
 use crate::events::append_subject_event;
@@ -166,24 +166,21 @@ impl Finish<'_> {
         sent_at: Timestamp,
     ) -> Result<bool, StoreError> {
         let due = self.claimed.due;
-        // An echo that nobody recognised may have been stored under this id: it is this message's.
-        sqlx::query(
-            "update messages set platform_event_id = null
-             where brand_id = $1 and channel_id = $2 and platform_event_id = $3 and id <> $4",
-        )
-        .bind(due.brand.0)
-        .bind(due.channel.0)
-        .bind(platform_event_id)
-        .bind(due.message.0)
-        .execute(self.tx.conn())
-        .await?;
+        let cause = self.cause();
+        if self.is_unsettled().await? {
+            // An echo that nobody recognised may stand under this id: it is this reply.
+            for stray in stray::among(self.tx, due, &[platform_event_id]).await? {
+                stray
+                    .give_way(self.tx, &mut self.ledger, due.message, &cause)
+                    .await?;
+            }
+        }
         let accepted = Accepted {
             platform_event_id: platform_event_id.to_owned(),
             event_no,
             sent_at,
             settled_by: "answer",
         };
-        let cause = self.cause();
         let settled = settle::sent(
             &mut self.ledger,
             self.tx.conn(),
@@ -202,6 +199,20 @@ impl Finish<'_> {
         .execute(self.tx.conn())
         .await?;
         Ok(settled)
+    }
+
+    /// Whether the platform's id of this reply is still to be told.
+    async fn is_unsettled(&mut self) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar(
+            "select exists (
+                 select from outbound_messages o
+                 join messages m on m.brand_id = o.brand_id and m.id = o.message_id
+                 where o.brand_id = $1 and o.message_id = $2 and m.platform_event_id is null)",
+        )
+        .bind(self.claimed.due.brand.0)
+        .bind(self.claimed.due.message.0)
+        .fetch_one(self.tx.conn())
+        .await?)
     }
 
     async fn holds_lease(&mut self) -> Result<bool, StoreError> {

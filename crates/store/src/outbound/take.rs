@@ -10,7 +10,7 @@ use roost_domain::ids::MessageId;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Due, rules};
+use super::{Due, rules, stray};
 use crate::budgets;
 use crate::channels::{self, Credentials};
 use crate::error::StoreError;
@@ -98,6 +98,8 @@ pub enum Put {
     Failed,
     /// It asks its author first.
     Held,
+    /// It was sent before: its echo stood in the thread as a message of its own.
+    Settled,
     /// Its sender vanished in the middle: nobody knows.
     Unconfirmed,
     /// No evidence came: a person has to decide.
@@ -114,6 +116,7 @@ impl Put {
             Self::Channel => "channel",
             Self::Failed => "failed",
             Self::Held => "held",
+            Self::Settled => "settled",
             Self::Unconfirmed => "unconfirmed",
             Self::Undecided => "undecided",
         }
@@ -130,6 +133,7 @@ struct Row {
     lease_until: Option<Ts>,
     not_before: Option<Ts>,
     queued_at: Ts,
+    requeues: i16,
     text: String,
     by_member: bool,
     stored_seq: i64,
@@ -184,7 +188,7 @@ async fn lock_row(tx: &mut BrandTx, message: MessageId) -> Result<Option<Row>, S
     let brand = tx.brand();
     Ok(sqlx::query_as(
         "select o.state, o.needs_decision, o.recipient_id, o.attempt_no, o.attempt_started_at, o.lease_until,
-                o.not_before, o.queued_at, m.text, m.author_type = 'member' as by_member, m.stored_seq,
+                o.not_before, o.queued_at, o.requeues, m.text, m.author_type = 'member' as by_member, m.stored_seq,
                 c.status as channel_status, c.platform, c.app, c.account_id, e.request_id
          from outbound_messages o
          join messages m on m.brand_id = o.brand_id and m.id = o.message_id
@@ -228,6 +232,10 @@ impl Take<'_> {
     async fn claim(&mut self, sealer: &Sealer) -> Result<Work, StoreError> {
         if self.is_blocked().await? {
             return Ok(Work::Put(Put::Busy));
+        }
+        // A look-up put it back; an echo that came since and was not recognised speaks against it.
+        if self.row.requeues > 0 && !stray::of_reply(self.tx, self.due.message).await?.is_empty() {
+            return self.doubt_again().await;
         }
         if self.row.channel_status == "disconnected" {
             return self.fail_disconnected().await;

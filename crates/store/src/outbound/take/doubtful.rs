@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::{Doubt, Put, Take, Work};
 use crate::error::StoreError;
-use crate::outbound::{finish, rules};
+use crate::ledger::{Actor, Cause};
+use crate::outbound::{evidence, finish, rules, stray};
 use crate::seal::Sealer;
 use crate::ts::Ts;
 
@@ -39,9 +40,26 @@ impl Take<'_> {
         Ok(Work::Put(Put::Unconfirmed))
     }
 
+    /// Back into doubt, to be looked at again at once.
+    pub(super) async fn doubt_again(&mut self) -> Result<Work, StoreError> {
+        let detail = "a message of the account may be this reply";
+        finish::doubt(self.tx, self.due.message, self.ledger.now, detail).await?;
+        self.tell(
+            EventType::MessageUnconfirmed,
+            json!({ "message_id": self.due.message }),
+        );
+        Ok(Work::Put(Put::Unconfirmed))
+    }
+
     pub(super) async fn look_up(&mut self, sealer: &Sealer) -> Result<Work, StoreError> {
         let now = self.ledger.now;
         let started_at = self.row.attempt_started_at.map_or(now, Ts::get);
+        // What we know already needs no look-up.
+        let strays = stray::of_reply(self.tx, self.due.message).await?;
+        let cause = Cause::new(Actor::System, self.row.request_id.clone());
+        if evidence::by_stray(self.tx, &mut self.ledger, self.due, &strays, &cause).await? {
+            return Ok(Work::Put(Put::Settled));
+        }
         if now >= started_at + rules::DECIDE_AFTER {
             return self.leave_to_a_person().await;
         }
