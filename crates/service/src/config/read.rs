@@ -2,10 +2,11 @@
 
 pub(super) mod text;
 
-use super::DEFAULTS;
+use super::{DEFAULTS, SecretsKey};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::value::{Dict, Value};
+use ipnet::IpNet;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -108,7 +109,13 @@ impl Reader {
 
     pub(super) fn require(&mut self, keys: &[&str]) {
         for key in keys {
-            if self.text(key).is_empty() {
+            let is_list = matches!(self.layers.get(*key), Some(Value::Array(..)));
+            let is_unset = if is_list {
+                self.list(key).is_empty()
+            } else {
+                self.text(key).is_empty()
+            };
+            if is_unset {
                 self.fault(key, "must be set");
             }
         }
@@ -235,6 +242,30 @@ impl Reader {
             self.fault(key, "must be a list of texts");
             Vec::new()
         })
+    }
+
+    /// A list of networks such as `10.0.0.0/8`.
+    pub(super) fn networks(&mut self, key: &str) -> Vec<IpNet> {
+        let mut networks = Vec::new();
+        for text in self.list(key) {
+            match text.parse::<IpNet>() {
+                Ok(network) => networks.push(network),
+                Err(_) => self.fault(key, &format!("`{text}` is no network such as 10.0.0.0/8")),
+            }
+        }
+        networks
+    }
+
+    /// A list of `name:key`. Entries are named by their place, since one that can't be read may be a key.
+    pub(super) fn key_ring(&mut self, key: &str) -> Vec<SecretsKey> {
+        let mut ring: Vec<SecretsKey> = Vec::new();
+        for (index, entry) in self.list(key).iter().enumerate() {
+            match text::parse_secrets_key(entry, &ring) {
+                Ok(parsed) => ring.push(parsed),
+                Err(why) => self.fault(key, &format!("entry {}{why}", index + 1)),
+            }
+        }
+        ring
     }
 
     fn fault(&mut self, key: &str, why: &str) {

@@ -109,7 +109,8 @@ impl Settings {
             ("ROOST_X_CONSUMER_KEY", settings.consumer_key.clone()),
             ("ROOST_X_CONSUMER_SECRET", settings.consumer_secret.clone()),
             ("ROOST_X_APP_ID", APP_ID.to_owned()),
-            ("ROOST_SECRETS_KEY", secrets_key),
+            ("ROOST_SECRETS_KEYS", format!("dev:{secrets_key}")),
+            ("ROOST_EGRESS_ALLOW", "127.0.0.0/8,::1/128".to_owned()),
             ("ROOST_JWT_SECRET", jwt_secret),
             ("ROOST_LOG_FORMAT", "json".to_owned()),
         ];
