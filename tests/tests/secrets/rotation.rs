@@ -202,3 +202,35 @@ async fn a_value_that_does_not_open_is_named_and_the_others_are_moved() {
         .await
         .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_key_is_lost_for_good_the_others_go_on_and_its_channels_are_connected_again() {
+    let db = TestDb::new().await;
+    let (kept, hit) = (db.brand("Kept", 0).await, db.brand("Hit", 0).await);
+    connect(&db, &kept, &sealer(&["new"]), "kept").await;
+    fill(&db, &hit, &sealer(&["lost"])).await;
+    let needed = roost(&db, &["new"], &["keys", "forget", "new"]);
+    assert!(!needed.status.success(), "a key that is there isn't lost");
+    let unknown = roost(&db, &["new"], &["keys", "forget", "typo"]);
+    assert!(!unknown.status.success());
+    let forgotten = roost(&db, &["new"], &["keys", "forget", "lost"]);
+    let said = String::from_utf8_lossy(&forgotten.stdout).into_owned();
+    assert!(said.starts_with("1 data keys, 1 dead letters and 1 connections"));
+    assert!(said.contains("1 channels have"), "{said}");
+    let new = sealer(&["new"]);
+    assert_eq!(
+        new.missing_keys(&db.store).await.unwrap(),
+        Vec::<String>::new()
+    );
+    let status: String = sqlx::query_scalar("select status from channels where id = $1")
+        .bind(hit.channel.0)
+        .fetch_one(&mut db.owner().await)
+        .await
+        .unwrap();
+    assert_eq!(status, "reauth_required");
+    connect(&db, &hit, &new, "again").await;
+    for (brand, expected) in [(&kept, "kept"), (&hit, "again")] {
+        let opened = token(&db, brand, brand.channel, &new).await;
+        assert_eq!(opened.unwrap(), expected);
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use reqwest::dns::{Name, Resolve, Resolving};
 use roost_egress::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use roost_egress::{AddressClass, Client, Guard, Method, Phase, Request, SendError, Settings};
 use tokio::io::AsyncWriteExt as _;
@@ -155,6 +156,39 @@ async fn a_receiver_that_never_answers_is_cut_at_the_limit() {
         "{error}"
     );
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_name_or_a_tls_greeting_that_never_comes_is_cut_sooner() {
+    struct Silent;
+    impl Resolve for Silent {
+        fn resolve(&self, _: Name) -> Resolving {
+            Box::pin(std::future::pending())
+        }
+    }
+    let settings = Settings {
+        connect_timeout: Duration::from_millis(300),
+        ..Settings::default()
+    };
+    let guard = Guard::new(["support.roost.example"], []).unwrap();
+    let nameless = Client::with_resolver(guard, &settings, Arc::new(Silent)).unwrap();
+    let mute = Receiver::start("127.0.0.1:0", |mut stream| async move {
+        // It reads, and the connection stays open.
+        read_head(&mut stream).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let greeting = format!("https://{}/", mute.address);
+    for (client, url) in [
+        (nameless, "https://hooks.example/"),
+        (dev(&settings), greeting.as_str()),
+    ] {
+        let error = client.send(get(url)).await.unwrap_err();
+        assert!(
+            matches!(error, SendError::Timeout(Phase::Connecting)),
+            "{url}: {error}"
+        );
+    }
 }
 
 #[tokio::test]

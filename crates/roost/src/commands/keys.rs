@@ -15,6 +15,11 @@ pub(crate) enum Keys {
     List,
     /// Seal everything with the active key; services may run meanwhile.
     Rotate,
+    /// Give up everything that a lost key seals; its channels have to be connected again.
+    Forget {
+        /// As `list` prints it.
+        id: String,
+    },
 }
 
 pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
@@ -24,6 +29,7 @@ pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
     match command {
         Keys::List => print(&table(&ring, &keeper.uses().await?)),
         Keys::Rotate => rotate(&mut keeper, &ring).await,
+        Keys::Forget { id } => forget(&mut keeper, &ring, &id).await,
     }
 }
 
@@ -52,6 +58,20 @@ async fn rotate(keeper: &mut Keeper, ring: &KeyRing) -> anyhow::Result<()> {
         ))?;
     }
     Ok(())
+}
+
+async fn forget(keeper: &mut Keeper, ring: &KeyRing, id: &str) -> anyhow::Result<()> {
+    if ring.has(id) {
+        bail!("{id} is in secrets_keys: it isn't lost");
+    }
+    if id.is_empty() || keeper.uses().await?.iter().all(|used| used.id != id) {
+        bail!("no stored value needs a key `{id}`");
+    }
+    let gone = keeper.forget(id).await?;
+    print(&format!(
+        "{} data keys, {} dead letters and {} connections under way are gone; {} channels have to be connected again",
+        gone.brand_keys, gone.dead_letters, gone.connect_requests, gone.channels
+    ))
 }
 
 /// The ring in its order, then what is missing from it.

@@ -91,6 +91,19 @@ pub struct Rotated {
     pub unreadable: Vec<String>,
 }
 
+/// What was given up with a lost key.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Forgotten {
+    /// Data keys of brands.
+    pub brand_keys: i64,
+    /// Channels that have to be connected again.
+    pub channels: i64,
+    /// Dead letters.
+    pub dead_letters: i64,
+    /// Connections of accounts under way.
+    pub connect_requests: i64,
+}
+
 /// Why nothing was rotated, or not everything.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {
@@ -170,6 +183,30 @@ impl Keeper {
             rotated.moved.push((column.table, moved));
         }
         Ok(rotated)
+    }
+
+    /// Gives up what a lost key seals, so that the install can go on without it: the brands' data keys
+    /// with the tokens that these sealed, dead letters, connections under way. The channels ask to be
+    /// connected again. For when no process has the key any more: one that has would go on sealing with
+    /// the data keys that it knows.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing was changed.
+    pub async fn forget(&mut self, id: &str) -> Result<Forgotten, StoreError> {
+        Ok(sqlx::query_as(
+            "with lost as (delete from brand_keys where sealed_key_id(wrapped) = $1 returning brand_id),
+             channels as (
+                 update channels c set credentials = null, status = 'reauth_required', status_reason = 'key_lost'
+                 where c.credentials is not null and c.brand_id in (select brand_id from lost) returning c.id),
+             letters as (delete from dead_messages where sealed_key_id(payload) = $1 returning id),
+             begun as (delete from connect_requests where sealed_key_id(token_secret) = $1 returning token_hash)
+             select (select count(*) from lost) as brand_keys, (select count(*) from channels) as channels,
+                    (select count(*) from letters) as dead_letters,
+                    (select count(*) from begun) as connect_requests",
+        )
+        .bind(id)
+        .fetch_one(&mut self.connection)
+        .await?)
     }
 
     async fn rotate_column(
