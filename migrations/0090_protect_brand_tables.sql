@@ -36,6 +36,8 @@ revoke update, delete on send_attempts, assignment_decisions, conversation_acts,
 revoke delete on events, conversations, sla_firings from roost_app;
 grant update on send_attempts to roost_app;
 grant update (undone_at) on conversation_acts to roost_app;
+revoke update, delete on brand_keys from roost_app;
+revoke all on brand_keys from roost_ingest;
 
 -- The inbox and the ingester read routes and keep what has no brand.
 grant select on channel_routes to roost_ingest;

@@ -3,11 +3,15 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use roost_domain::ids::{BrandId, ChannelId, MemberId, PolicyId, TeamId, UserId};
 use roost_store::bootstrap::{Passwords, bootstrap, copy_database, drop_database, role_url};
+use roost_store::seal::KeyRing;
 use roost_store::{Store, StoreConfig};
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -281,6 +285,24 @@ impl TestDb {
         .unwrap();
         owner.close().await.unwrap();
     }
+}
+
+/// The key of this name, as settings have it: a name stands for the same key everywhere.
+#[must_use]
+pub fn secrets_key(name: &str) -> String {
+    STANDARD.encode(Sha256::digest(name))
+}
+
+/// The operator's keys of these names, the first being the active one.
+///
+/// # Panics
+/// When there is no name, or a bad one.
+#[must_use]
+pub fn key_ring(names: &[&str]) -> KeyRing {
+    let keys = names
+        .iter()
+        .map(|name| ((*name).to_owned(), secrets_key(name).into()));
+    KeyRing::new(keys).unwrap()
 }
 
 impl Drop for TestDb {

@@ -169,7 +169,7 @@ impl System {
                 ("ROOST_X_CONSUMER_SECRET", CONSUMER_SECRET.to_owned()),
                 ("ROOST_X_APP_ID", APP_ID.to_owned()),
                 ("ROOST_X_BEARER_TOKEN", app["bearer_token"].as_str().unwrap().to_owned()),
-                ("ROOST_SECRETS_KEY", STANDARD.encode([7; 32])),
+                ("ROOST_SECRETS_KEYS", format!("only:{}", STANDARD.encode([7; 32]))),
                 ("ROOST_AUDIT_KEY", STANDARD.encode([9; 32])),
                 ("ROOST_JWT_SECRET", "only-for-tests-only-for-tests-only-for-tests".to_owned()),
                 ("ROOST_LOG_FORMAT", "json".to_owned()),

@@ -331,6 +331,7 @@ impl From<StoreError> for Problem {
             | StoreError::Statement(_)
             | StoreError::Corrupt(_)
             | StoreError::Sealed
+            | StoreError::MissingKey { .. }
             | StoreError::Died => Code::Internal,
         };
         Self::caused(code, chain(&error))

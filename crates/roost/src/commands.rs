@@ -2,6 +2,7 @@
 
 pub(crate) mod database;
 pub(crate) mod dead;
+pub(crate) mod keys;
 pub(crate) mod seed;
 
 use std::io::Write as _;

@@ -30,6 +30,9 @@ enum Command {
     /// Look at and deal with messages that no worker could handle.
     #[command(subcommand)]
     Dead(commands::dead::Dead),
+    /// Look at the keys that seal secrets, and move to another.
+    #[command(subcommand)]
+    Keys(commands::keys::Keys),
     /// Print the API's description, or write the pages that are made from it.
     Openapi {
         /// The folder of the pages, `docs/api`
@@ -63,6 +66,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate => commands::database::migrate().await,
         Command::Seed => commands::seed::seed().await,
         Command::Dead(args) => commands::dead::run(args).await,
+        Command::Keys(args) => commands::keys::run(args).await,
         Command::Openapi { write: None } => commands::print(&roost_gateway::openapi_json()),
         Command::Openapi {
             write: Some(folder),

@@ -11,7 +11,7 @@ use roost_platforms::x::client::{SendApi, Timeouts, XClient};
 use roost_service::health::Weight;
 use roost_service::{Config, Health, Metrics, Shutdown, Supervisor, config, ops, telemetry};
 use roost_store::audit::Auditor;
-use roost_store::seal::Sealer;
+use roost_store::seal::{KeyRing, Sealer};
 use roost_store::{Store, StoreConfig};
 
 /// Every role, in the order of a message's way.
@@ -44,6 +44,7 @@ pub(crate) async fn run(names: &[String]) -> anyhow::Result<()> {
     };
     let house = House {
         store: store(&config, pool, (pool / 4).max(4))?,
+        sealer: needs_keys(&roles).then(|| sealer(&config)).transpose()?,
         bus: bus(&config, &metrics),
         cache: Cache::start(&config.redis_url, config.broker.prefix.clone(), &metrics)?,
         health,
@@ -69,13 +70,21 @@ pub(crate) async fn run(names: &[String]) -> anyhow::Result<()> {
         roles = roles.iter().copied().collect::<Vec<_>>().join(","),
         "started"
     );
-    tokio::select! {
-        () = shutdown.triggered() => {}
-        () = supervisor.finished() => {}
-    }
+    let lacking = tokio::select! {
+        () = shutdown.triggered() => None,
+        () = supervisor.finished() => None,
+        ids = house.missing_keys(&shutdown) => Some(ids),
+    };
+    shutdown.trigger();
     let cut = supervisor.drain(house.config.shutdown_grace).await;
     house.bus.close().await;
     house.store.close().await;
+    if let Some(ids) = lacking {
+        bail!(
+            "secrets_keys lacks {}, which stored values need",
+            ids.join(", ")
+        );
+    }
     match cut {
         Ok(()) => Ok(()),
         Err(cut) => bail!("did not finish in time: {}", cut.join(", ")),
@@ -99,11 +108,8 @@ fn chosen(names: &[String]) -> anyhow::Result<BTreeSet<&'static str>> {
 
 fn required(roles: &BTreeSet<&'static str>) -> Vec<&'static str> {
     let mut keys = REQUIRED.to_vec();
-    if roles
-        .iter()
-        .any(|role| matches!(*role, "inbox" | "sender" | "gateway"))
-    {
-        keys.push("secrets_key");
+    if needs_keys(roles) {
+        keys.push("secrets_keys");
     }
     if roles.contains("gateway") {
         keys.extend(["jwt_secret", "audit_key"]);
@@ -112,6 +118,22 @@ fn required(roles: &BTreeSet<&'static str>) -> Vec<&'static str> {
         keys.push("x_consumer_secret");
     }
     keys
+}
+
+fn needs_keys(roles: &BTreeSet<&'static str>) -> bool {
+    roles
+        .iter()
+        .any(|role| matches!(*role, "inbox" | "sender" | "gateway"))
+}
+
+pub(crate) fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
+    let keys = config.keys.secrets_keys.iter();
+    let ring = KeyRing::new(keys.map(|key| (key.id.clone(), key.key.clone())));
+    ring.context("secrets_keys is no ring of keys")
+}
+
+pub(crate) fn sealer(config: &Config) -> anyhow::Result<Sealer> {
+    Ok(Sealer::new(key_ring(config)?))
 }
 
 pub(crate) fn store(
@@ -139,6 +161,8 @@ pub(crate) fn bus(config: &Config, metrics: &Metrics) -> Bus {
 struct House {
     config: Config,
     store: Store,
+    // One for all roles, so that they share what it knows; none where no role needs it.
+    sealer: Option<Sealer>,
     bus: Bus,
     cache: Cache,
     health: Health,
@@ -239,7 +263,7 @@ impl House {
                     bus: self.bus.clone(),
                     cache: self.cache.clone(),
                     x: self.x_client()?,
-                    sealer: Sealer::new(&self.config.keys.secrets_key)?,
+                    sealer: self.sealer()?,
                     audit: Auditor::new(self.config.keys.audit_key_bytes()?),
                     health: self.health.clone(),
                     metrics: self.metrics.clone(),
@@ -281,7 +305,7 @@ impl House {
             store: self.store.clone(),
             bus: self.bus.clone(),
             cache: self.cache.clone(),
-            sealer: Sealer::new(&self.config.keys.secrets_key)?,
+            sealer: self.sealer()?,
             rules: roost_inbox::step::Rules {
                 reopen_window_hours: u32::try_from(window)?,
                 x_app_id: self.config.x.app_id.clone(),
@@ -302,7 +326,7 @@ impl House {
                 config::SendApi::V2 => SendApi::V2,
                 config::SendApi::V11 => SendApi::V1_1,
             },
-            sealer: Sealer::new(&self.config.keys.secrets_key)?,
+            sealer: self.sealer()?,
             limits: roost_sender::Limits {
                 total_timeout: sender.total_timeout,
                 lease: sender.lease,
@@ -312,6 +336,28 @@ impl House {
             metrics: self.metrics.clone(),
             health: self.health.clone(),
         })
+    }
+
+    fn sealer(&self) -> anyhow::Result<Sealer> {
+        self.sealer.clone().context("the role needs secrets_keys")
+    }
+
+    /// Returns once it is known that stored values need keys that this process doesn't have. Without a
+    /// database nothing is known yet, and the roles start all the same.
+    async fn missing_keys(&self, shutdown: &Shutdown) -> Vec<String> {
+        if let Some(sealer) = &self.sealer {
+            loop {
+                match sealer.missing_keys(&self.store).await {
+                    Ok(ids) if ids.is_empty() => break,
+                    Ok(ids) => return ids,
+                    Err(error) => {
+                        tracing::debug!(%error, "cannot see yet which keys are needed");
+                        shutdown.sleep(Duration::from_secs(2)).await;
+                    }
+                }
+            }
+        }
+        std::future::pending().await
     }
 
     fn x_client(&self) -> anyhow::Result<XClient> {

@@ -58,6 +58,8 @@ pub struct Config {
     pub presence_grace: Duration,
     /// Time limits of sending.
     pub sender: Sender,
+    /// Addresses that users give.
+    pub egress: Egress,
 }
 
 /// PostgreSQL: a URL per role, and pool sizes.
@@ -154,12 +156,21 @@ pub enum SendApi {
 /// Keys of our own; empty where unset.
 #[derive(Debug, Clone)]
 pub struct Keys {
-    /// Base64 of 32 bytes.
-    pub secrets_key: SecretString,
+    /// They wrap the brands' data keys: the first seals, the others only open.
+    pub secrets_keys: Vec<SecretsKey>,
     /// At least 32 characters.
     pub jwt_secret: SecretString,
     /// Chains the audit log; empty where unset.
     pub audit_key: SecretString,
+}
+
+/// One of the operator's keys.
+#[derive(Debug, Clone)]
+pub struct SecretsKey {
+    /// Its name; no secret.
+    pub id: String,
+    /// Base64 of 32 bytes.
+    pub key: SecretString,
 }
 
 /// When an account goes to the bulk lane.
@@ -169,6 +180,13 @@ pub struct Lanes {
     pub account_rate_per_second: u32,
     /// Events at once.
     pub account_burst: u32,
+}
+
+/// What is called at addresses that users give.
+#[derive(Debug, Clone)]
+pub struct Egress {
+    /// Networks that may be called although they aren't public, without TLS and at any port.
+    pub allow: Vec<IpNet>,
 }
 
 /// Logs.
@@ -266,7 +284,7 @@ impl Config {
                 ),
             },
             keys: Keys {
-                secrets_key: r.checked_secret("secrets_key", text::check_key),
+                secrets_keys: r.key_ring("secrets_keys"),
                 jwt_secret: r.checked_secret("jwt_secret", text::check_jwt_secret),
                 audit_key: r.checked_secret("audit_key", text::check_key),
             },
@@ -295,6 +313,9 @@ impl Config {
                 connect_timeout: r.millis("send_connect_timeout_ms"),
                 lease: r.millis("send_lease_ms"),
                 quiet: r.millis("send_quiet_ms"),
+            },
+            egress: Egress {
+                allow: r.networks("egress_allow"),
             },
         };
         config.sender.check(&mut r.faults);
@@ -327,15 +348,6 @@ impl Sender {
 }
 
 impl Keys {
-    /// The bytes of `secrets_key`.
-    ///
-    /// # Errors
-    /// When it is unset.
-    pub fn secrets_key_bytes(&self) -> anyhow::Result<[u8; 32]> {
-        text::decode_key(self.secrets_key.expose_secret())
-            .ok_or_else(|| anyhow::anyhow!("secrets_key is not set"))
-    }
-
     /// The bytes of `audit_key`.
     ///
     /// # Errors
@@ -349,6 +361,8 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
 
     #[test]
     fn the_manual_is_valid_and_complete() {
@@ -357,6 +371,7 @@ mod tests {
         assert_eq!(config.broker.partitions, 16);
         assert_eq!(config.sender.quiet, Duration::from_secs(60));
         assert_eq!(config.x.send_api, SendApi::V2);
+        assert!(config.egress.allow.is_empty());
     }
 
     #[test]
@@ -392,7 +407,8 @@ mod tests {
                 ("ROOST_GATEWAY_LISTEN", "here"),
                 ("ROOST_AMQP_URL", "redis://localhost"),
                 ("ROOST_JWT_SECRET", "short"),
-                ("ROOST_SECRETS_KEY", "bm90IDMyIGJ5dGVz"),
+                ("ROOST_SECRETS_KEYS", "one:bm90IDMyIGJ5dGVz"),
+                ("ROOST_EGRESS_ALLOW", "10.0.0.0/8, ten/8"),
                 ("ROOST_SEND_LEASE_MS", "90000"),
             ],
             &["database_app_url"],
@@ -406,13 +422,58 @@ mod tests {
             "gateway_listen",
             "amqp_url",
             "jwt_secret",
-            "secrets_key",
+            "secrets_keys",
+            "egress_allow",
             "send_quiet_ms",
             "database_app_url",
         ] {
             assert!(faults.contains(key), "{key} missing in {faults}");
         }
         assert!(!faults.contains("bm90"), "a secret's value was shown");
+    }
+
+    #[test]
+    fn secrets_keys_come_as_a_list_or_as_one_text_and_keep_their_order() {
+        let (one, two) = (STANDARD.encode([1; 32]), STANDARD.encode([2; 32]));
+        let toml = format!("secrets_keys = [\"2026-12:{two}\", \"old:{one}\"]");
+        let text = format!("2026-12:{two}, old:{one}");
+        for config in [
+            Config::from_parts(&toml, &[], &["secrets_keys"]).unwrap(),
+            Config::from_parts("", &[("ROOST_SECRETS_KEYS", &text)], &["secrets_keys"]).unwrap(),
+        ] {
+            let keys = config.keys.secrets_keys;
+            let ids: Vec<_> = keys.iter().map(|key| key.id.as_str()).collect();
+            assert_eq!(ids, ["2026-12", "old"]);
+            assert_eq!(keys[0].key.expose_secret(), two);
+        }
+    }
+
+    #[test]
+    fn every_bad_key_of_the_ring_is_named_and_none_is_shown() {
+        let (good, same) = (STANDARD.encode([1; 32]), STANDARD.encode([2; 32]));
+        let ring =
+            format!("a:{good},a:{same},b:c2hvcnQ=,{good},a b:{same},c:{same},d:{same},:{same}");
+        let faults = Config::from_parts("", &[("ROOST_SECRETS_KEYS", &ring)], &[]).unwrap_err();
+        let expected = [
+            "entry 2: the name `a` is taken by another",
+            "entry 3 (`b`): must be the base64 of 32 bytes",
+            "entry 4: must be a name, a colon and a key",
+            "entry 5: the name must be 1 to 32 letters, digits, dots, dashes and underscores",
+            "entry 7 (`d`): is the same key as `c`",
+            "entry 8: the name must be",
+        ];
+        assert_eq!(faults.0.len(), expected.len(), "{faults}");
+        for (fault, expected) in faults.0.iter().zip(expected) {
+            assert!(fault.contains(expected), "{expected} missing in {fault}");
+        }
+        for key in [&good, &same] {
+            assert!(
+                !faults.to_string().contains(key.as_str()),
+                "a key was shown"
+            );
+        }
+        let missing = Config::from_parts("secrets_keys = []", &[], &["secrets_keys"]).unwrap_err();
+        assert_eq!(missing.0, ["secrets_keys: must be set"]);
     }
 
     #[test]

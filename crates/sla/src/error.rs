@@ -23,6 +23,7 @@ pub(crate) fn classify(error: &StoreError) -> Failure {
         | StoreError::Statement(_)
         | StoreError::Corrupt(_)
         | StoreError::Sealed
+        | StoreError::MissingKey { .. }
         | StoreError::Died => Failure::Drop,
     }
 }

@@ -4,7 +4,8 @@ mod connect;
 
 use jiff::Timestamp;
 use roost_domain::event::EventType;
-use roost_domain::ids::{BrandId, ChannelId, TeamId};
+use roost_domain::ids::{ChannelId, TeamId};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use crate::error::StoreError;
 use crate::events::append_subject_event;
 use crate::ledger::Cause;
-use crate::seal::Sealer;
+use crate::seal::{BrandSealer, Place, Sealer};
 use crate::ts::Ts;
 use crate::tx::BrandTx;
 pub use connect::{
@@ -33,16 +34,12 @@ impl Credentials {
     ///
     /// # Errors
     /// When the system has no randomness to give.
-    pub fn seal(
-        &self,
-        sealer: &Sealer,
-        brand: BrandId,
-        channel: ChannelId,
-    ) -> Result<Vec<u8>, StoreError> {
+    pub fn seal(&self, sealer: &BrandSealer, channel: ChannelId) -> Result<Vec<u8>, StoreError> {
         let value = json!({
             "token": self.token.expose_secret(), "secret": self.secret.expose_secret()
         });
-        sealer.seal(&place(brand, channel), value.to_string().as_bytes())
+        let value = Zeroizing::new(value.to_string());
+        sealer.seal(&place(&[channel.0.as_bytes()]), value.as_bytes())
     }
 
     /// Opens what [`Credentials::seal`] sealed.
@@ -50,12 +47,11 @@ impl Credentials {
     /// # Errors
     /// When it was changed, moved, or sealed with another key.
     pub fn open(
-        sealer: &Sealer,
-        brand: BrandId,
+        sealer: &BrandSealer,
         channel: ChannelId,
         sealed: &[u8],
     ) -> Result<Self, StoreError> {
-        let opened = sealer.open(&place(brand, channel), sealed)?;
+        let opened = Zeroizing::new(sealer.open(&place(&[channel.0.as_bytes()]), sealed)?);
         let value: Value = serde_json::from_slice(&opened).map_err(|_| StoreError::Sealed)?;
         let part = |name: &str| {
             value[name]
@@ -70,8 +66,8 @@ impl Credentials {
     }
 }
 
-fn place(brand: BrandId, channel: ChannelId) -> String {
-    format!("channels.credentials/{}/{}", brand.0, channel.0)
+fn place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
+    Place::new("channels", "credentials", row)
 }
 
 /// The credentials of a channel; none where it has none (any more).
@@ -91,7 +87,10 @@ pub async fn credentials(
             .fetch_optional(tx.conn())
             .await?;
     match sealed.flatten() {
-        Some(sealed) => Credentials::open(sealer, brand, channel, &sealed).map(Some),
+        Some(sealed) => {
+            let sealer = sealer.brand(tx).await?;
+            Credentials::open(&sealer, channel, &sealed).map(Some)
+        }
         None => Ok(None),
     }
 }

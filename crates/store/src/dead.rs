@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::error::StoreError;
-use crate::seal::Sealer;
+use crate::seal::{Place, Sealer};
 use crate::ts::Ts;
 use crate::tx::Store;
 
@@ -28,8 +28,9 @@ pub struct DeadMessage {
     pub last_seen_at: Ts,
 }
 
-fn place(queue: &str) -> String {
-    format!("dead_messages.payload/{queue}")
+/// What tells a letter from others even before it has an id.
+fn place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
+    Place::new("dead_messages", "payload", row)
 }
 
 /// Records a dead letter, sealed; one with the same body only counts up.
@@ -46,8 +47,10 @@ pub async fn record(
 ) -> Result<(), StoreError> {
     let queue = queue.to_owned();
     let reason: String = reason.chars().take(2000).collect();
-    let sealed = sealer.seal(&place(&queue), body)?;
     let fingerprint = Sha256::digest(body).to_vec();
+    let sealed = sealer
+        .install()
+        .seal(&place(&[queue.as_bytes(), &fingerprint]), body)?;
     store
         .ingest(&[], move |tx| {
             Box::pin(async move {
@@ -107,12 +110,12 @@ pub struct Opened {
 /// # Errors
 /// When the database fails or the body doesn't open.
 pub async fn open(store: &Store, sealer: &Sealer, id: Uuid) -> Result<Option<Opened>, StoreError> {
-    let row: Option<(String, Vec<u8>, i32)> = store
+    let row: Option<(String, Vec<u8>, Vec<u8>, i32)> = store
         .ingest(&[], move |tx| {
             Box::pin(async move {
                 Ok::<_, StoreError>(
                     sqlx::query_as(
-                        "select queue, payload, attempts from dead_messages where id = $1",
+                        "select queue, fingerprint, payload, attempts from dead_messages where id = $1",
                     )
                     .bind(id)
                     .fetch_optional(tx.conn())
@@ -121,8 +124,10 @@ pub async fn open(store: &Store, sealer: &Sealer, id: Uuid) -> Result<Option<Ope
             })
         })
         .await?;
-    row.map(|(queue, sealed, attempts)| {
-        let body = sealer.open(&place(&queue), &sealed)?;
+    row.map(|(queue, fingerprint, sealed, attempts)| {
+        let body = sealer
+            .install()
+            .open(&place(&[queue.as_bytes(), &fingerprint]), &sealed)?;
         Ok(Opened {
             queue,
             body,

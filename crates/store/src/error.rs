@@ -30,6 +30,12 @@ pub enum StoreError {
     /// A sealed value doesn't open.
     #[error("cannot open a sealed value")]
     Sealed,
+    /// A value was sealed with one of the operator's keys that this process doesn't have.
+    #[error("cannot open a sealed value: secrets_keys has no key `{id}`")]
+    MissingKey {
+        /// The key's name.
+        id: String,
+    },
     /// The task that ran the transaction died.
     #[error("the transaction's task died")]
     Died,

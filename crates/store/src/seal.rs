@@ -1,24 +1,32 @@
-//! Secrets at rest: AES-256-GCM with the place of the value as associated data, so that a sealed
-//! value can't be moved to another row.
+//! Secrets at rest.
+//!
+//! Each brand has a random data key, which seals its secrets; the operator's keys wrap the data keys and
+//! seal what is no brand's. A sealed value begins with its format and the name of its key, and is bound
+//! to its place (table, column, row, brand): moved elsewhere it doesn't open.
+//!
+//! Start reading at [`Sealer`]; [`rotate`] is the operator's side.
+
+mod brands;
+mod envelope;
+mod ring;
+pub mod rotate;
 
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Nonce};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret, SecretString};
+use roost_domain::ids::BrandId;
 
 use crate::error::StoreError;
+use crate::tx::{BrandTx, Store};
+use brands::{DataKeys, Recent};
+pub use envelope::Place;
+pub use ring::{BadRing, KeyRing, MAX_KEY_ID};
 
-/// The first byte of every sealed value: which key sealed it.
-const KEY_ID: u8 = 1;
-const NONCE_BYTES: usize = 12;
-
-/// Seals and opens secrets with the operator's key.
+/// Seals and opens secrets. Cheap to clone; the clones share what they know of brands' keys.
 #[derive(Clone)]
 pub struct Sealer {
-    cipher: Aes256Gcm,
+    ring: KeyRing,
+    recent: Arc<Mutex<Recent>>,
 }
 
 impl fmt::Debug for Sealer {
@@ -27,85 +35,94 @@ impl fmt::Debug for Sealer {
     }
 }
 
-/// A key that is not 32 bytes in base 64.
-#[derive(Debug, thiserror::Error)]
-#[error("the key must be 32 bytes in base 64")]
-pub struct BadKey;
-
 impl Sealer {
-    /// Takes the operator's key: 32 bytes in base 64.
-    ///
-    /// # Errors
-    /// When it is anything else.
-    pub fn new(key: &SecretString) -> Result<Self, BadKey> {
-        let bytes = STANDARD.decode(key.expose_secret()).map_err(|_| BadKey)?;
-        let cipher = Aes256Gcm::new_from_slice(&bytes).map_err(|_| BadKey)?;
-        Ok(Self { cipher })
-    }
-
-    /// Seals a value for one place, such as `channels.credentials/<brand>/<id>`.
-    ///
-    /// # Errors
-    /// When the system has no randomness to give.
-    pub fn seal(&self, place: &str, value: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let mut nonce = [0_u8; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(|_| StoreError::Sealed)?;
-        let payload = Payload {
-            msg: value,
-            aad: place.as_bytes(),
-        };
-        let sealed = self
-            .cipher
-            .encrypt(&Nonce::from(nonce), payload)
-            .map_err(|_| StoreError::Sealed)?;
-        Ok([&[KEY_ID], nonce.as_slice(), &sealed].concat())
-    }
-
-    /// Opens what was sealed for the same place.
-    ///
-    /// # Errors
-    /// When the value was changed, moved, or sealed with another key.
-    pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let (&key_id, rest) = sealed.split_first().ok_or(StoreError::Sealed)?;
-        let (nonce, text) = rest
-            .split_at_checked(NONCE_BYTES)
-            .ok_or(StoreError::Sealed)?;
-        let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| StoreError::Sealed)?;
-        if key_id != KEY_ID {
-            return Err(StoreError::Sealed);
+    /// A sealer with the operator's keys.
+    #[must_use]
+    pub fn new(ring: KeyRing) -> Self {
+        Self {
+            ring,
+            recent: Arc::new(Mutex::new(Recent::default())),
         }
-        let payload = Payload {
-            msg: text,
-            aad: place.as_bytes(),
-        };
-        self.cipher
-            .decrypt(&Nonce::from(nonce), payload)
-            .map_err(|_| StoreError::Sealed)
+    }
+
+    /// The sealer of what is no brand's: rows of system tables.
+    #[must_use]
+    pub fn install(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    /// The sealer of the transaction's brand. Asks the database only for a brand that this process
+    /// hasn't met lately. A brand's first use makes its key, in this very transaction: what was sealed
+    /// and its key are committed or lost together. So take it anew after a rollback to a savepoint.
+    ///
+    /// # Errors
+    /// When the database fails, or the brand's key doesn't open.
+    pub async fn brand(&self, tx: &mut BrandTx) -> Result<BrandSealer, StoreError> {
+        let brand = tx.brand();
+        if let Some(keys) = self.recent().get(brand) {
+            return Ok(BrandSealer { brand, keys });
+        }
+        let mut rows = brands::load(tx).await?;
+        if rows.is_empty() {
+            // Two at once make one key: the second waits for the first and finds its key.
+            brands::create(tx, &self.ring).await?;
+            rows = brands::load(tx).await?;
+        }
+        let keys = Arc::new(DataKeys::unwrap(&self.ring, brand, &rows)?);
+        if rows.iter().all(|row| row.is_committed) {
+            self.recent().put(brand, Arc::clone(&keys));
+        }
+        Ok(BrandSealer { brand, keys })
+    }
+
+    /// The names of keys that stored values need and the ring doesn't have.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn missing_keys(&self, store: &Store) -> Result<Vec<String>, StoreError> {
+        let needed: Vec<String> = store
+            .system(|tx| {
+                Box::pin(async move {
+                    let ids = "select id from secrets_key_ids() as id where id <> '' order by id";
+                    Ok::<_, StoreError>(sqlx::query_scalar(ids).fetch_all(tx.conn()).await?)
+                })
+            })
+            .await?;
+        Ok(needed.into_iter().filter(|id| !self.ring.has(id)).collect())
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Seals and opens the secrets of one brand.
+#[derive(Clone)]
+pub struct BrandSealer {
+    brand: BrandId,
+    keys: Arc<DataKeys>,
+}
 
-    #[test]
-    fn a_sealed_value_opens_only_in_its_place() {
-        let sealer = Sealer::new(&SecretString::from(STANDARD.encode([7; 32]))).unwrap();
-        let sealed = sealer.seal("channels/a", b"token").unwrap();
-        assert_eq!(sealer.open("channels/a", &sealed).unwrap(), b"token");
-        assert!(sealer.open("channels/b", &sealed).is_err());
-        assert!(!sealed.windows(5).any(|window| window == b"token"));
+impl fmt::Debug for BrandSealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BrandSealer").field(&self.brand).finish()
+    }
+}
+
+impl BrandSealer {
+    /// Seals a value for one place.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn seal(&self, place: &Place<'_>, value: &[u8]) -> Result<Vec<u8>, StoreError> {
+        self.keys.seal(self.brand, place, value)
     }
 
-    #[test]
-    fn cut_or_changed_values_are_refused() {
-        let sealer = Sealer::new(&SecretString::from(STANDARD.encode([7; 32]))).unwrap();
-        let mut sealed = sealer.seal("p", b"token").unwrap();
-        for length in 0..sealed.len() {
-            assert!(sealer.open("p", &sealed[..length]).is_err());
-        }
-        sealed[20] ^= 1;
-        assert!(sealer.open("p", &sealed).is_err());
-        assert!(Sealer::new(&SecretString::from("short".to_owned())).is_err());
+    /// Opens what was sealed for the same place of the same brand.
+    ///
+    /// # Errors
+    /// When the value was changed, cut, moved, or sealed with another key.
+    pub fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+        self.keys.open(self.brand, place, sealed)
     }
 }

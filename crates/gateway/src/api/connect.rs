@@ -12,7 +12,6 @@ use roost_store::channels::{self, ConnectRequest, Credentials, NewChannel};
 use roost_store::ledger::{Actor as Who, Cause};
 use roost_store::routes::{Account, Route};
 use roost_store::{StoreError, members};
-use secrecy::{ExposeSecret as _, SecretString};
 
 use super::channels::bearer;
 use crate::app::App;
@@ -32,14 +31,6 @@ pub(super) fn webhook_url(app: &App) -> String {
     format!("{}/webhooks/x/{APP}", app.config.public.webhook_url)
 }
 
-fn seal_place(token_hash: &[u8]) -> String {
-    let hex: String = token_hash
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("connect_requests.token_secret/{hex}")
-}
-
 /// Begins a connection: send the owner of the account to `authorize_url`, in the same browser.
 #[utoipa::path(
     post, path = "/v1/channels/x/connect", tag = "channels", request_body = Option<Nothing>,
@@ -57,17 +48,19 @@ pub(crate) async fn begin(
     let token = app.x.request_token(&callback).await.map_err(platform)?;
     let browser = random()?;
     let token_hash = hash(&token.token);
-    let secret = token.secret.expose_secret().as_bytes();
     let request = ConnectRequest {
-        token_secret: app.sealer.seal(&seal_place(&token_hash), secret)?,
+        token_secret: token.secret,
         token_hash,
         app: APP.to_owned(),
         brand: actor.brand,
         member: actor.member,
         browser_hash: hash(&browser),
     };
+    let sealer = app.sealer.clone();
     app.store
-        .system(move |tx| Box::pin(async move { channels::begin_connect(tx, &request).await }))
+        .system(move |tx| {
+            Box::pin(async move { channels::begin_connect(tx, &request, &sealer).await })
+        })
         .await?;
     let view = ConnectView {
         authorize_url: format!(
@@ -129,14 +122,9 @@ pub(crate) async fn callback(
         .filter(|verifier| !verifier.is_empty())
         .ok_or_else(expired)?;
     may_connect(&app, begun.brand, begun.member).await?;
-    let secret = app
-        .sealer
-        .open(&seal_place(&begun.token_hash), &begun.token_secret)?;
-    let secret =
-        String::from_utf8(secret).map_err(|error| Problem::caused(Code::Internal, error))?;
     let token = RequestToken {
         token,
-        secret: SecretString::from(secret),
+        secret: begun.token_secret,
     };
     let access = app
         .x
@@ -169,8 +157,11 @@ fn text(handle: &str) -> String {
 
 async fn take(app: &App, token: &str, browser: &str) -> Result<ConnectRequest, Problem> {
     let (token_hash, browser_hash) = (hash(token), hash(browser));
+    let sealer = app.sealer.clone();
     let found = app.store.system(move |tx| {
-        Box::pin(async move { channels::finish_connect(tx, &token_hash, &browser_hash).await })
+        Box::pin(
+            async move { channels::finish_connect(tx, &token_hash, &browser_hash, &sealer).await },
+        )
     });
     found
         .await?

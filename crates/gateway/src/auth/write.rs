@@ -5,7 +5,7 @@ use actix_web::http::header::{ETAG, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use roost_store::idempotency::{self, Begun, KeptAnswer, RequestKey};
-use roost_store::seal::Sealer;
+use roost_store::seal::{Place, Sealer};
 use roost_store::tx::Work;
 use roost_store::{BrandTx, StoreError};
 use serde::Serialize;
@@ -111,7 +111,8 @@ enum Ended {
     Answered(Answer),
     /// Refused after it had begun: its effects are undone, the refusal is kept.
     Refused(Problem),
-    Before(KeptAnswer),
+    /// It was answered before: with this, and this body.
+    Before(KeptAnswer, Option<Vec<u8>>),
 }
 
 impl Actor {
@@ -127,8 +128,7 @@ impl Actor {
             let answer = app.store.brand(self.brand, work).await?;
             return Ok(answer.response());
         };
-        let (sealer, place) = (app.sealer.clone(), place(self, &key));
-        let (opener, same_place) = (app.sealer.clone(), place.clone());
+        let sealer = app.sealer.clone();
         let request_id = self.request_id.clone();
         let ended = app
             .store
@@ -136,7 +136,10 @@ impl Actor {
                 Box::pin(async move {
                     match idempotency::begin(tx, &key).await {
                         Ok(Begun::First) => {}
-                        Ok(Begun::Answered(kept)) => return Ok(Ended::Before(kept)),
+                        Ok(Begun::Answered(kept)) => {
+                            let body = open(tx, &sealer, &key, &kept).await?;
+                            return Ok(Ended::Before(kept, body));
+                        }
                         Ok(Begun::Reused) => {
                             return Err(Problem::new(Code::IdempotencyKeyReused));
                         }
@@ -154,7 +157,7 @@ impl Actor {
                         }
                         Err(problem) => return Err(problem),
                     };
-                    let kept = keep(&ended, &sealer, &place, &request_id)?;
+                    let kept = keep(tx, &sealer, &key, &ended, &request_id).await?;
                     idempotency::keep(tx, &key, &kept).await?;
                     Ok::<_, Problem>(ended)
                 })
@@ -163,7 +166,7 @@ impl Actor {
         match ended {
             Ended::Answered(answer) => Ok(answer.response()),
             Ended::Refused(problem) => Err(problem),
-            Ended::Before(kept) => repeat(kept, &opener, &same_place),
+            Ended::Before(kept, body) => repeat(kept, body),
         }
     }
 
@@ -203,17 +206,17 @@ pub(super) fn key_of(request: &HttpRequest) -> Result<Option<&str>, Problem> {
     Ok(Some(key))
 }
 
-fn place(actor: &Actor, key: &RequestKey) -> String {
-    format!(
-        "idempotency.body/{}/{}/{}/{}",
-        actor.brand, actor.member, key.route, key.key
-    )
+/// Where an answer's body is kept.
+fn parts(key: &RequestKey) -> [&[u8]; 3] {
+    let actor = key.actor.0.as_bytes().as_slice();
+    [actor, key.route.as_bytes(), key.key.as_bytes()]
 }
 
-fn keep(
-    ended: &Ended,
+async fn keep(
+    tx: &mut BrandTx,
     sealer: &Sealer,
-    place: &str,
+    key: &RequestKey,
+    ended: &Ended,
     request_id: &str,
 ) -> Result<KeptAnswer, Problem> {
     let (status, body, etag) = match ended {
@@ -223,17 +226,36 @@ fn keep(
             Some(problem.body(Some(request_id))),
             None,
         ),
-        Ended::Before(kept) => return Ok(kept.clone()),
+        Ended::Before(kept, _) => return Ok(kept.clone()),
     };
-    let body = body.map(|body| sealer.seal(place, body.to_string().as_bytes()));
-    Ok(KeptAnswer {
-        status,
-        body: body.transpose()?,
-        etag,
-    })
+    let body = match body {
+        Some(body) => {
+            let sealer = sealer.brand(tx).await?;
+            let parts = parts(key);
+            let place = Place::new("idempotency", "body", &parts);
+            Some(sealer.seal(&place, body.to_string().as_bytes())?)
+        }
+        None => None,
+    };
+    Ok(KeptAnswer { status, body, etag })
 }
 
-fn repeat(kept: KeptAnswer, sealer: &Sealer, place: &str) -> Result<HttpResponse, Problem> {
+async fn open(
+    tx: &mut BrandTx,
+    sealer: &Sealer,
+    key: &RequestKey,
+    kept: &KeptAnswer,
+) -> Result<Option<Vec<u8>>, Problem> {
+    let Some(sealed) = &kept.body else {
+        return Ok(None);
+    };
+    let sealer = sealer.brand(tx).await?;
+    let parts = parts(key);
+    let place = Place::new("idempotency", "body", &parts);
+    Ok(Some(sealer.open(&place, sealed)?))
+}
+
+fn repeat(kept: KeptAnswer, body: Option<Vec<u8>>) -> Result<HttpResponse, Problem> {
     let status = StatusCode::from_u16(kept.status)
         .map_err(|error| Problem::caused(Code::Internal, error))?;
     let mut response = HttpResponse::build(status);
@@ -241,10 +263,9 @@ fn repeat(kept: KeptAnswer, sealer: &Sealer, place: &str) -> Result<HttpResponse
     if let Some(etag) = kept.etag {
         response.insert_header((ETAG, etag));
     }
-    let Some(sealed) = kept.body else {
+    let Some(body) = body else {
         return Ok(response.finish());
     };
-    let body = sealer.open(place, &sealed)?;
     response.content_type(if status.is_success() {
         "application/json"
     } else {

@@ -14,7 +14,10 @@ use roost_platforms::x::client::{Timeouts, XClient};
 use roost_service::{Config, Health, Metrics, Shutdown};
 use roost_store::audit::Auditor;
 use roost_store::sequencer::{Slot, Tenure, number};
-use roost_store::{leases, seal::Sealer};
+use roost_store::{
+    leases,
+    seal::{KeyRing, Sealer},
+};
 use roost_tests::db::{TestDb, setting};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -96,8 +99,8 @@ impl Gateway {
                     "a-secret-for-tests-of-40-characters-only",
                 ),
                 (
-                    "ROOST_SECRETS_KEY",
-                    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+                    "ROOST_SECRETS_KEYS",
+                    "only:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
                 ),
                 (
                     "ROOST_AUDIT_KEY",
@@ -123,7 +126,9 @@ impl Gateway {
         if has_broker {
             assert!(bus.wait_up(Duration::from_secs(60)).await, "no broker");
         }
-        let sealer = Sealer::new(&config.keys.secrets_key).unwrap();
+        let keys = config.keys.secrets_keys.iter();
+        let ring = KeyRing::new(keys.map(|key| (key.id.clone(), key.key.clone()))).unwrap();
+        let sealer = Sealer::new(ring);
         let deps = Deps {
             x: XClient::new(
                 &config.x.api_url,

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
 use roost_bus::{Bus, BusConfig, Lane, Outgoing, Route};
 use roost_cache::Cache;
 use roost_inbox::Deps;
 use roost_service::{Health, Metrics, Shutdown};
 use roost_store::seal::Sealer;
 use roost_tests::broker::let_die;
-use roost_tests::db::{Brand, TestDb, setting};
+use roost_tests::db::{Brand, TestDb, key_ring, setting};
 use roost_tests::wait::until;
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -42,12 +41,11 @@ impl World {
         let bus = Bus::start(config, &metrics);
         assert!(bus.wait_up(SOON).await);
         let redis = SecretString::from(setting("ROOST_TEST_REDIS_URL"));
-        let key = base64::engine::general_purpose::STANDARD.encode([7; 32]);
         let deps = Deps {
             store: db.store.clone(),
             bus: bus.clone(),
             cache: Cache::start(&redis, prefix, &metrics).unwrap(),
-            sealer: Sealer::new(&key.into()).unwrap(),
+            sealer: Sealer::new(key_ring(&["only"])),
             rules: rules(),
             partitions: 1,
             health: Health::new(),

@@ -47,10 +47,10 @@ pub(crate) async fn run(command: Dead) -> anyhow::Result<()> {
         "database_app_url",
         "database_ingest_url",
         "amqp_url",
-        "secrets_key",
+        "secrets_keys",
     ])?;
     let store = roles::store(&config, 2, 2)?;
-    let sealer = Sealer::new(&config.keys.secrets_key)?;
+    let sealer = roles::sealer(&config)?;
     match command {
         Dead::List => list(&store).await,
         Dead::Show { id } => {

@@ -16,7 +16,7 @@ use roost_store::ledger::{Actor, Cause, Ledger, NewConversation, NewMessage, New
 use roost_store::messages;
 use roost_store::outbound::{self, ActOutcome, Claimed, Due, Terms, Work};
 use roost_store::seal::Sealer;
-use roost_tests::db::{Brand, TestDb, snowflake};
+use roost_tests::db::{Brand, TestDb, key_ring, snowflake};
 use secrecy::SecretString;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -51,11 +51,7 @@ pub(crate) fn refuse(status: u16, code: i64) -> Reply {
 }
 
 pub(crate) fn sealer() -> Sealer {
-    use base64::Engine as _;
-    Sealer::new(&SecretString::from(
-        base64::engine::general_purpose::STANDARD.encode([7; 32]),
-    ))
-    .unwrap()
+    Sealer::new(key_ring(&["only"]))
 }
 
 pub(crate) struct World {
@@ -407,13 +403,19 @@ pub(crate) async fn connect(db: &TestDb, brand: &Brand) {
         token: SecretString::from("t".to_owned()),
         secret: SecretString::from("s".to_owned()),
     };
-    let sealed = credentials
-        .seal(&sealer(), brand.id, brand.channel)
-        .unwrap();
-    sqlx::query("update channels set credentials = $2 where id = $1")
-        .bind(brand.channel.0)
-        .bind(sealed)
-        .execute(&mut db.owner().await)
+    let (sealer, channel) = (sealer(), brand.channel);
+    db.store
+        .brand(brand.id, move |tx| {
+            Box::pin(async move {
+                let sealed = credentials.seal(&sealer.brand(tx).await?, channel)?;
+                sqlx::query("update channels set credentials = $2 where id = $1")
+                    .bind(channel.0)
+                    .bind(sealed)
+                    .execute(tx.conn())
+                    .await?;
+                Ok::<_, StoreError>(())
+            })
+        })
         .await
         .unwrap();
 }

@@ -2,7 +2,7 @@
 
 pub(super) mod text;
 
-use super::DEFAULTS;
+use super::{DEFAULTS, SecretsKey};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::value::{Dict, Value};
@@ -109,7 +109,13 @@ impl Reader {
 
     pub(super) fn require(&mut self, keys: &[&str]) {
         for key in keys {
-            if self.text(key).is_empty() {
+            let is_list = matches!(self.layers.get(*key), Some(Value::Array(..)));
+            let is_unset = if is_list {
+                self.list(key).is_empty()
+            } else {
+                self.text(key).is_empty()
+            };
+            if is_unset {
                 self.fault(key, "must be set");
             }
         }
@@ -238,18 +244,29 @@ impl Reader {
         })
     }
 
-    /// A list of networks in CIDR notation; a bare address is a network of one.
+    /// A list of networks such as `10.0.0.0/8`; a bare address is a network of one.
     pub(super) fn networks(&mut self, key: &str) -> Vec<IpNet> {
-        let parse = |text: &String| {
+        let mut networks = Vec::new();
+        for text in self.list(key) {
             let network = text.parse::<IpNet>().ok();
-            network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
-        };
-        let texts = self.list(key);
-        let networks: Option<Vec<IpNet>> = texts.iter().map(parse).collect();
-        networks.unwrap_or_else(|| {
-            self.fault(key, "must be a list of networks, such as 10.0.0.0/8");
-            Vec::new()
-        })
+            match network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
+                Some(network) => networks.push(network),
+                None => self.fault(key, &format!("`{text}` is no network such as 10.0.0.0/8")),
+            }
+        }
+        networks
+    }
+
+    /// A list of `name:key`. Entries are named by their place, since one that can't be read may be a key.
+    pub(super) fn key_ring(&mut self, key: &str) -> Vec<SecretsKey> {
+        let mut ring: Vec<SecretsKey> = Vec::new();
+        for (index, entry) in self.list(key).iter().enumerate() {
+            match text::parse_secrets_key(entry, &ring) {
+                Ok(parsed) => ring.push(parsed),
+                Err(why) => self.fault(key, &format!("entry {}{why}", index + 1)),
+            }
+        }
+        ring
     }
 
     fn fault(&mut self, key: &str, why: &str) {

@@ -2,6 +2,7 @@
 
 use roost_domain::event::EventType;
 use roost_domain::ids::{BrandId, ChannelId, MemberId, TeamId};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -10,7 +11,7 @@ use crate::error::StoreError;
 use crate::events::append_subject_event;
 use crate::ledger::Cause;
 use crate::routes::{self, Account, Route};
-use crate::seal::Sealer;
+use crate::seal::{Place, Sealer};
 use crate::tx::{BrandTx, SystemTx};
 
 /// A request token under way. Lives for 10 minutes and is taken once.
@@ -26,22 +27,37 @@ pub struct ConnectRequest {
     pub member: MemberId,
     /// SHA-256 of the cookie of the browser that began.
     pub browser_hash: Vec<u8>,
-    /// Sealed.
-    pub token_secret: Vec<u8>,
+    /// What belongs to the request token.
+    pub token_secret: SecretString,
+}
+
+/// Before anybody has proven to be of the brand, so the row is a system table's; its brand and member
+/// are part of the place, lest a token be turned over to others.
+fn place<'a>(row: &'a [&'a [u8]; 3]) -> Place<'a> {
+    Place::new("connect_requests", "token_secret", row)
 }
 
 /// Keeps a request token for its callback.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn begin_connect(tx: &mut SystemTx, request: &ConnectRequest) -> Result<(), StoreError> {
+pub async fn begin_connect(
+    tx: &mut SystemTx,
+    request: &ConnectRequest,
+    sealer: &Sealer,
+) -> Result<(), StoreError> {
+    let (brand, member) = (request.brand.0.as_bytes(), request.member.0.as_bytes());
+    let sealed = sealer.install().seal(
+        &place(&[&request.token_hash, brand, member]),
+        request.token_secret.expose_secret().as_bytes(),
+    )?;
     sqlx::query("select connect_begin($1, 'x', $2, $3, $4, $5, $6)")
         .bind(&request.token_hash)
         .bind(&request.app)
         .bind(request.brand.0)
         .bind(request.member.0)
         .bind(&request.browser_hash)
-        .bind(&request.token_secret)
+        .bind(sealed)
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -55,6 +71,7 @@ pub async fn finish_connect(
     tx: &mut SystemTx,
     token_hash: &[u8],
     browser_hash: &[u8],
+    sealer: &Sealer,
 ) -> Result<Option<ConnectRequest>, StoreError> {
     let row: Option<(String, Uuid, Uuid, Vec<u8>)> =
         sqlx::query_as("select app, brand_id, member_id, token_secret from connect_finish($1, $2)")
@@ -62,16 +79,22 @@ pub async fn finish_connect(
             .bind(browser_hash)
             .fetch_optional(tx.conn())
             .await?;
-    Ok(
-        row.map(|(app, brand, member, token_secret)| ConnectRequest {
-            token_hash: token_hash.to_vec(),
-            app,
-            brand: BrandId(brand),
-            member: MemberId(member),
-            browser_hash: browser_hash.to_vec(),
-            token_secret,
-        }),
-    )
+    let Some((app, brand, member, sealed)) = row else {
+        return Ok(None);
+    };
+    let secret = sealer.install().open(
+        &place(&[token_hash, brand.as_bytes(), member.as_bytes()]),
+        &sealed,
+    )?;
+    let secret = String::from_utf8(secret).map_err(|_| StoreError::Sealed)?;
+    Ok(Some(ConnectRequest {
+        token_hash: token_hash.to_vec(),
+        app,
+        brand: BrandId(brand),
+        member: MemberId(member),
+        browser_hash: browser_hash.to_vec(),
+        token_secret: secret.into(),
+    }))
 }
 
 /// An account that has proven that it trusts us.
@@ -129,7 +152,7 @@ pub async fn connect(
     .fetch_one(tx.conn())
     .await?;
     let channel = ChannelId(channel);
-    let sealed = new.credentials.seal(sealer, brand, channel)?;
+    let sealed = new.credentials.seal(&sealer.brand(tx).await?, channel)?;
     sqlx::query("update channels set credentials = $3 where brand_id = $1 and id = $2")
         .bind(brand.0)
         .bind(channel.0)

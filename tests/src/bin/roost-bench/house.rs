@@ -195,8 +195,8 @@ impl Roost {
             .env("ROOST_X_CONSUMER_SECRET", SECRET)
             .env("ROOST_X_APP_ID", "4242")
             .env(
-                "ROOST_SECRETS_KEY",
-                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+                "ROOST_SECRETS_KEYS",
+                "only:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
             )
             .env(
                 "ROOST_AUDIT_KEY",

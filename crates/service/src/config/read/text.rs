@@ -2,6 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use secrecy::ExposeSecret as _;
+
+use crate::config::SecretsKey;
 
 pub(in crate::config) fn check_scheme(text: &str, schemes: &[&str]) -> Result<(), String> {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme);
@@ -50,6 +53,34 @@ pub(in crate::config) fn check_key(text: &str) -> Result<(), String> {
 
 pub(in crate::config) fn decode_key(text: &str) -> Option<[u8; 32]> {
     STANDARD.decode(text).ok()?.try_into().ok()
+}
+
+/// Parses `name:key`; what is wrong says which entry is meant as far as that is no secret.
+pub(in crate::config) fn parse_secrets_key(
+    entry: &str,
+    others: &[SecretsKey],
+) -> Result<SecretsKey, String> {
+    let (id, key) = entry
+        .split_once(':')
+        .ok_or(": must be a name, a colon and a key")?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    if !(1..=32).contains(&id.len()) || !id.bytes().all(plain) {
+        return Err(
+            ": the name must be 1 to 32 letters, digits, dots, dashes and underscores".to_owned(),
+        );
+    }
+    if others.iter().any(|other| other.id == id) {
+        return Err(format!(": the name `{id}` is taken by another"));
+    }
+    check_key(key).map_err(|why| format!(" (`{id}`): {why}"))?;
+    // Moving from one to the other would protect nothing.
+    if let Some(same) = others.iter().find(|other| other.key.expose_secret() == key) {
+        return Err(format!(" (`{id}`): is the same key as `{}`", same.id));
+    }
+    Ok(SecretsKey {
+        id: id.to_owned(),
+        key: key.into(),
+    })
 }
 
 pub(in crate::config) fn check_jwt_secret(text: &str) -> Result<(), String> {
