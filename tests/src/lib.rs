@@ -12,6 +12,7 @@
 )]
 
 pub mod api;
+pub mod bulk;
 pub mod conversations;
 pub mod db;
 pub mod platform;

@@ -19,4 +19,7 @@ mod input;
 mod isolation;
 mod members;
 mod messages;
+mod paging;
+mod search;
 mod stream;
+mod visibility;
