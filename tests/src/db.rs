@@ -12,7 +12,7 @@ use roost_store::seal::KeyRing;
 use roost_store::{Store, StoreConfig};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 /// An environment variable that `cargo xtask test` sets.
@@ -39,6 +39,8 @@ pub struct TestDb {
     /// Connects as `roost_ingest`.
     pub ingest_url: SecretString,
     admin_url: SecretString,
+    /// Whether it outlives this value.
+    stays: bool,
 }
 
 /// A brand with a team, members and a connected X account.
@@ -118,6 +120,40 @@ impl TestDb {
         let name = format!("roost_test_{}", Uuid::now_v7().simple());
         copy_database(&admin_url, &template, &name).await.unwrap();
         lock.close().await.unwrap();
+        Self::connected(admin_url, name)
+    }
+
+    /// One that stays, filled once: found again under this label while the migrations are the same.
+    ///
+    /// # Panics
+    /// When the server isn't there.
+    pub async fn kept(admin_url: &str, label: &str, fill: impl AsyncFnOnce(&Self)) -> Self {
+        let name = format!("roost_kept_{:016x}_{label}", migrations_hash());
+        let mut admin = PgConnection::connect(admin_url).await.unwrap();
+        let exists: bool =
+            sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+                .bind(&name)
+                .fetch_one(&mut admin)
+                .await
+                .unwrap();
+        if !exists {
+            let made = Self::at(admin_url).await;
+            fill(&made).await;
+            made.store.close().await;
+            // Its name is ours: letters, digits and underscores.
+            let rename = format!("alter database {} rename to {name}", made.name);
+            sqlx::raw_sql(AssertSqlSafe(rename))
+                .execute(&mut admin)
+                .await
+                .unwrap();
+        }
+        let mut kept = Self::connected(SecretString::from(admin_url.to_owned()), name);
+        kept.stays = true;
+        kept
+    }
+
+    fn connected(admin_url: SecretString, name: String) -> Self {
+        let password = SecretString::from(PASSWORD.to_owned());
         let url = |role| role_url(&admin_url, role, &password, &name).unwrap();
         let (owner_url, app_url, ingest_url) =
             (url("roost_owner"), url("roost_app"), url("roost_ingest"));
@@ -135,6 +171,7 @@ impl TestDb {
             app_url,
             ingest_url,
             admin_url,
+            stays: false,
         }
     }
 
@@ -307,6 +344,9 @@ pub fn key_ring(names: &[&str]) -> KeyRing {
 
 impl Drop for TestDb {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         // A thread of its own, because the test's runtime is going away. Not for long: a login that
         // this runtime has half done would hold the server up, and what stays behind goes with the
         // test services' state.

@@ -13,6 +13,7 @@
 
 pub mod api;
 pub mod broker;
+pub mod bulk;
 pub mod conversations;
 pub mod db;
 pub mod platform;

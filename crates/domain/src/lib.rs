@@ -16,3 +16,4 @@ pub mod preview;
 pub mod role;
 pub mod routing;
 pub mod sla;
+pub mod terms;

@@ -9,7 +9,7 @@ use roost_store::audit::Auditor;
 use roost_store::seal::Sealer;
 use uuid::Uuid;
 
-use crate::auth::{Keys, Passwords, Sessions, Tokens};
+use crate::auth::{Fresh, Keys, Passwords, Sessions, Tokens};
 use crate::metrics::GatewayMetrics;
 use crate::stream::Hub;
 
@@ -52,6 +52,8 @@ pub(crate) struct App {
     pub(crate) audit: Auditor,
     pub(crate) passwords: Passwords,
     pub(crate) hub: Hub,
+    /// Counts of conversations by what was counted.
+    pub(crate) counts: Fresh<String, i64>,
     /// This process among the gateways.
     pub(crate) gateway: Uuid,
 }
@@ -65,6 +67,7 @@ impl App {
             passwords: Passwords::new(metrics.hashes.clone()),
             hub: Hub::new(deps.store.clone(), metrics.clone()),
             sessions,
+            counts: Fresh::default(),
             keys: Keys::new(deps.store.clone()),
             audit: deps.audit.clone(),
             gateway: Uuid::now_v7(),

@@ -8,6 +8,7 @@ mod audience;
 mod data;
 
 use roost_store::events::StoredEvent;
+use roost_store::visibility::{Visibility, Walls};
 use roost_store::{BrandTx, StoreError};
 
 pub(crate) use audience::Audience;
@@ -21,6 +22,22 @@ pub(crate) struct Rendered {
     pub(crate) view: EventView,
     pub(crate) audience: Audience,
     pub(crate) position: Option<i64>,
+    /// What those get out of whose sight it took its conversation.
+    farewell: Option<EventView>,
+}
+
+impl Rendered {
+    /// What is shown of it to somebody; nothing where they don't see what it is about. Whose sight it
+    /// took the conversation from hears of that, and no more.
+    pub(crate) fn shown_to(&self, visibility: &Visibility, walls: &Walls) -> Option<&EventView> {
+        if self.audience.is_seen(visibility, walls) {
+            return Some(&self.view);
+        }
+        let farewell = self.farewell.as_ref()?;
+        self.audience
+            .was_seen(visibility, walls)
+            .then_some(farewell)
+    }
 }
 
 /// Fills lines in. A page costs one question for each kind of resource in it.
@@ -32,10 +49,17 @@ pub(crate) async fn render(
     let resources = Resources::load(tx, events).await?;
     Ok(events
         .iter()
-        .map(|event| Rendered {
-            position: event.position,
-            audience: Audience::of(event, resources.conversation(event)),
-            view: EventView::new(brand, event, resources.data(event)),
+        .map(|event| {
+            let audience = Audience::of(event, &resources);
+            let farewell = audience
+                .has_moved()
+                .then(|| EventView::new(brand, event, resources.farewell(event)));
+            Rendered {
+                position: event.position,
+                audience,
+                view: EventView::new(brand, event, resources.data(event)),
+                farewell,
+            }
         })
         .collect())
 }

@@ -94,6 +94,7 @@ routes! {
     get    "/v1/channels/{id}/health"               SettingsRead       => api::channels::health;
     get    "/v1/conversations"                      ConversationsRead  => api::conversations::list;
     post   "/v1/conversations"                       MessagesWrite      => api::start::create;
+    get    "/v1/conversations/counts"               ConversationsRead  => api::counts::get;
     get    "/v1/conversations/{id}"                 ConversationsRead  => api::conversations::get;
     patch  "/v1/conversations/{id}"                 ConversationsWrite => api::conversations::patch;
     post   "/v1/conversations/{id}/undo"             ConversationsWrite => api::undo::undo;
@@ -112,6 +113,11 @@ routes! {
     post   "/v1/messages/{id}/retry"                MessagesWrite      => api::messages::retry;
     post   "/v1/messages/{id}/cancel"               MessagesWrite      => api::messages::cancel;
     post   "/v1/messages/{id}/mark-sent"            MessagesWrite      => api::messages::mark_sent;
+    get    "/v1/saved-filters"                      ConversationsRead  => api::saved_filters::list;
+    post   "/v1/saved-filters"                      ConversationsRead  => api::saved_filters::create;
+    get    "/v1/saved-filters/{id}"                 ConversationsRead  => api::saved_filters::get;
+    patch  "/v1/saved-filters/{id}"                 ConversationsRead  => api::saved_filters::patch;
+    delete "/v1/saved-filters/{id}"                 ConversationsRead  => api::saved_filters::delete;
     get    "/v1/events"                             EventsRead         => api::feed::list;
     get    "/openapi.json"                          Public             => api::docs::openapi;
     get    "/docs/problems"                         Public             => api::docs::problems;

@@ -7,6 +7,7 @@
 mod beat;
 mod hub;
 mod pump;
+mod seat;
 mod session;
 mod topics;
 

@@ -9,6 +9,7 @@ pub(crate) mod event;
 pub(crate) mod list;
 pub(crate) mod member;
 pub(crate) mod message;
+pub(crate) mod saved_filter;
 pub(crate) mod team;
 mod time;
 

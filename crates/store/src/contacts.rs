@@ -9,6 +9,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::StoreError;
+use crate::search::{self, NamedContact};
 
 /// A customer's account on a platform.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +56,17 @@ struct Row<'a> {
     avatar_url: Option<&'a str>,
 }
 
+impl Row<'_> {
+    fn named(&self) -> NamedContact<'_> {
+        NamedContact {
+            brand: BrandId(self.brand_id),
+            id: ContactId(self.contact_id),
+            name: self.name.unwrap_or(self.external_id),
+            handle: self.handle,
+        }
+    }
+}
+
 /// Finds or makes the identities and contacts of a batch and locks the identities in the order of
 /// their ids; a profile that changed is taken over. Those wanted without a profile are only found.
 ///
@@ -99,6 +111,8 @@ pub async fn resolve(
         .bind(Json(&missing))
         .execute(&mut *connection)
         .await?;
+        let named: Vec<NamedContact<'_>> = missing.iter().map(Row::named).collect();
+        search::index_contacts(connection, &named).await?;
         let made: Vec<(Uuid,)> = sqlx::query_as(
             "insert into identities (brand_id, id, contact_id, platform, scope, external_id)
              select brand_id, id, contact_id, platform, '', external_id
@@ -207,19 +221,29 @@ async fn take_over_profiles(
     if changes.is_empty() {
         return Ok(());
     }
-    sqlx::query(
+    let renamed: Vec<(Uuid, Uuid, String, Option<String>)> = sqlx::query_as(
         "update contacts c set name = coalesce(t.name, c.name), handle = coalesce(t.handle, c.handle),
                 avatar_url = coalesce(t.avatar_url, c.avatar_url)
          from jsonb_to_recordset($1) as t (brand_id uuid, id uuid, name text, handle text, avatar_url text)
          where c.brand_id = t.brand_id and c.id = t.id
            and (c.name, coalesce(c.handle, ''), coalesce(c.avatar_url, ''))
                is distinct from (coalesce(t.name, c.name), coalesce(t.handle, c.handle, ''),
-                                 coalesce(t.avatar_url, c.avatar_url, ''))",
+                                 coalesce(t.avatar_url, c.avatar_url, ''))
+         returning c.brand_id, c.id, c.name, c.handle",
     )
     .bind(Json(&changes))
-    .execute(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    Ok(())
+    let named: Vec<NamedContact<'_>> = renamed
+        .iter()
+        .map(|(brand, id, name, handle)| NamedContact {
+            brand: BrandId(*brand),
+            id: ContactId(*id),
+            name,
+            handle: handle.as_deref(),
+        })
+        .collect();
+    search::index_contacts(connection, &named).await
 }
 
 /// The unresolved conversation of an account on a channel, for signs that are worth nothing later.

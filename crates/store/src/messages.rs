@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use roost_domain::ids::{AttachmentId, ConversationId, MessageId};
 use serde_json::Value;
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::ts::Ts;
 use crate::tx::BrandTx;
+use crate::visibility::Visibility;
 pub use post::{NewPost, PostKind, PostOutcome, post};
 
 /// A message with its author's name, its files and its way out.
@@ -175,7 +177,7 @@ macro_rules! select_messages {
              join contacts p on p.brand_id = c.brand_id and p.id = c.contact_id
              left join members w on w.brand_id = m.brand_id and w.id = m.author_id
              left join outbound_messages o on o.brand_id = m.brand_id and o.message_id = m.id
-             where m.brand_id = $1 ",
+             where m.brand_id = ",
             $rest
         )
     };
@@ -206,13 +208,13 @@ pub async fn thread(
     let brand = tx.brand();
     let rows: Vec<Row> = sqlx::query_as(if descending {
         select_messages!(
-            "and m.conversation_id = $2
+            "$1 and m.conversation_id = $2
              and ($3::timestamptz is null or (m.order_at, m.order_no, m.id) < ($3, $4, $5))
              order by m.order_at desc, m.order_no desc, m.id desc limit $6"
         )
     } else {
         select_messages!(
-            "and m.conversation_id = $2
+            "$1 and m.conversation_id = $2
              and ($3::timestamptz is null or (m.order_at, m.order_no, m.id) > ($3, $4, $5))
              order by m.order_at, m.order_no, m.id limit $6"
         )
@@ -228,30 +230,39 @@ pub async fn thread(
     with_attachments(tx, rows).await
 }
 
-/// Reads messages by id, in no order; those that aren't this brand's are simply not there.
+/// Reads messages by id, in no order; those that aren't this brand's, or whose conversation isn't seen,
+/// are simply not there.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn load(tx: &mut BrandTx, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
+pub async fn load(
+    tx: &mut BrandTx,
+    ids: &[MessageId],
+    visibility: &Visibility,
+) -> Result<Vec<StoredMessage>, StoreError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let brand = tx.brand();
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let rows: Vec<Row> = sqlx::query_as(select_messages!("and m.id = any ($2)"))
-        .bind(brand.0)
-        .bind(ids)
-        .fetch_all(tx.conn())
-        .await?;
+    let mut query = QueryBuilder::new(select_messages!(""));
+    query.push_bind(brand.0);
+    query.push(" and m.id = any (").push_bind(ids).push(")");
+    visibility.push(&mut query);
+    let rows: Vec<Row> = query.build_query_as().fetch_all(tx.conn()).await?;
     with_attachments(tx, rows).await
 }
 
-/// Finds one message.
+/// Finds one message, if its conversation is seen.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find(tx: &mut BrandTx, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
-    Ok(load(tx, &[id]).await?.pop())
+pub async fn find(
+    tx: &mut BrandTx,
+    id: MessageId,
+    visibility: &Visibility,
+) -> Result<Option<StoredMessage>, StoreError> {
+    Ok(load(tx, &[id], visibility).await?.pop())
 }
 
 async fn with_attachments(

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use roost_domain::event::EventType;
 use roost_domain::ids::{ConversationId, MemberId, TeamId};
 use serde_json::json;
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -11,6 +12,7 @@ use crate::events::append_subject_event;
 use crate::ledger::Cause;
 use crate::ts::Ts;
 use crate::tx::BrandTx;
+use crate::visibility::Visibility;
 
 /// A team with its members.
 #[derive(Debug, Clone)]
@@ -125,32 +127,34 @@ struct QueuedRow {
     waiting_reason: Option<String>,
 }
 
-/// A team's queue in the router's order, front first.
+/// What is seen of a team's queue in the router's order, front first.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn queue(
     tx: &mut BrandTx,
     team: TeamId,
+    visibility: &Visibility,
     limit: i64,
 ) -> Result<Vec<QueuedConversation>, StoreError> {
-    let brand = tx.brand();
-    let rows: Vec<QueuedRow> = sqlx::query_as(
+    let mut query = QueryBuilder::new(
         "select c.id, c.priority, c.queued_at, k.due_at, c.waiting_reason from conversations c
          left join lateral (
              select min(due_at) as due_at from sla_clocks
              where brand_id = c.brand_id and conversation_id = c.id and state = 'running'
          ) k on true
-         where c.brand_id = $1 and c.team_id = $2 and c.queued_at is not null
-         order by array_position(array['urgent', 'high', 'normal', 'low'], c.priority), k.due_at nulls last,
-                  c.queued_at, c.id
-         limit $3",
-    )
-    .bind(brand.0)
-    .bind(team.0)
-    .bind(limit)
-    .fetch_all(tx.conn())
-    .await?;
+         where c.queued_at is not null and c.brand_id = ",
+    );
+    query.push_bind(tx.brand().0);
+    query.push(" and c.team_id = ").push_bind(team.0);
+    visibility.push(&mut query);
+    query.push(
+        " order by array_position(array['urgent', 'high', 'normal', 'low'], c.priority), k.due_at nulls last,
+                   c.queued_at, c.id
+          limit ",
+    );
+    query.push_bind(limit);
+    let rows: Vec<QueuedRow> = query.build_query_as().fetch_all(tx.conn()).await?;
     Ok(rows
         .into_iter()
         .map(|row| QueuedConversation {

@@ -6,6 +6,7 @@ use roost_domain::ids::{ConversationId, DecisionId, MemberId, TeamId};
 use roost_domain::role::Permission;
 use roost_store::assignments::{self, ByHand, Moved};
 use roost_store::ledger::Cause;
+use roost_store::visibility::Visibility;
 use roost_store::{BrandTx, conversations};
 
 use crate::app::App;
@@ -25,15 +26,22 @@ pub(crate) async fn get(
     actor: Actor,
     id: Id<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
+    let visibility = actor.visibility();
     let view = app
         .store
-        .brand(actor.brand, move |tx| Box::pin(show(tx, id.0)))
+        .brand(actor.brand, move |tx| {
+            Box::pin(async move { show(tx, id.0, &visibility).await })
+        })
         .await?;
     Ok(HttpResponse::Ok().json(view))
 }
 
-async fn show(tx: &mut BrandTx, id: ConversationId) -> Result<AssignmentView, Problem> {
-    let found = conversations::find(tx, id, None)
+async fn show(
+    tx: &mut BrandTx,
+    id: ConversationId,
+    visibility: &Visibility,
+) -> Result<AssignmentView, Problem> {
+    let found = conversations::find(tx, id, visibility, None)
         .await?
         .ok_or_else(Problem::not_found)?;
     Ok(AssignmentView {
@@ -63,7 +71,7 @@ pub(crate) async fn list(
     let limit = query.limit();
     let cursor = query.text("cursor");
     query.finish()?;
-    let conversation = id.0;
+    let (conversation, visibility) = (id.0, actor.visibility());
     let cursors = Cursors::of(&["assignments", &conversation.to_string()]);
     let before = match cursor {
         Some(cursor) => {
@@ -77,7 +85,7 @@ pub(crate) async fn list(
         .store
         .brand(actor.brand, move |tx| {
             Box::pin(async move {
-                if !conversations::exists(tx, conversation).await? {
+                if !conversations::exists(tx, conversation, &visibility).await? {
                     return Err(Problem::not_found());
                 }
                 Ok(assignments::list(tx, conversation, before, limit + 1).await?)
@@ -164,17 +172,19 @@ async fn assign(
     to: To,
 ) -> Result<HttpResponse, Problem> {
     let (me, cause) = (actor.member, actor.cause());
+    let visibility = actor.visibility();
     let leads = actor.allows(Permission::ConversationsLead);
     let answer = actor.write(app, move |tx| {
         Box::pin(async move {
-            let held = conversations::find(tx, id, None)
+            let held = conversations::find(tx, id, &visibility, None)
                 .await?
                 .ok_or_else(Problem::not_found)?;
             if !may_assign(leads, me, held.assignee, to) {
                 return Err(Problem::new(Code::Forbidden));
             }
             act(tx, id, to, me, &cause).await?;
-            Answer::ok(&show(tx, id).await?)
+            // Who gave it into a closed team is told so, though it is out of their sight now.
+            Answer::ok(&show(tx, id, &Visibility::ALL).await?)
         })
     });
     let answer = answer.await?;

@@ -6,12 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use roost_domain::conversation::{Priority, Status};
 use roost_domain::ids::{ConversationId, MemberId};
 use roost_store::conversation_acts::{self, ChangeOutcome, ConversationChange};
-use roost_store::conversations::{
-    self, ConversationFilter, ListKey, Page, Sort, SortField, StoredConversation,
-};
+use roost_store::conversations::{self, ListKey, Page, StoredConversation};
+use roost_store::visibility::Visibility;
 use roost_store::{BrandTx, events};
 use serde_json::json;
 
+use super::filters::{FilterInput, read_sort};
 use super::messages::exists;
 use crate::app::App;
 use crate::auth::{Actor, Answer};
@@ -33,11 +33,18 @@ const MAX_SNOOZE: SignedDuration = SignedDuration::from_hours(24 * 366);
         ("assignee_id" = Option<Vec<String>>, Query, description = "Members, or none"),
         ("team_id" = Option<Vec<String>>, Query, description = "Teams, or none"),
         ("channel_id" = Option<Vec<String>>, Query), ("contact_id" = Option<Vec<String>>, Query),
+        ("label" = Option<Vec<String>>, Query, description = "Ids of labels"),
+        ("sla" = Option<Vec<String>>, Query, description = "How the earliest running clock stands: at_risk, breached"),
+        ("external_id" = Option<Vec<String>>, Query),
+        ("attributes" = Option<HashMap<String, String>>, Query, style = DeepObject, explode, description = "Attributes by their keys: attributes[tier]=gold"),
+        ("q" = Option<String>, Query, description = "Looks for names and handles of customers and for texts of messages"),
         ("has_failed_send" = Option<bool>, Query),
         ("opened_after" = Option<String>, Query, description = "RFC 3339, inclusive"),
         ("opened_before" = Option<String>, Query, description = "RFC 3339, exclusive"),
         ("updated_after" = Option<String>, Query, description = "RFC 3339, inclusive"),
         ("updated_before" = Option<String>, Query, description = "RFC 3339, exclusive"),
+        ("resolved_after" = Option<String>, Query, description = "RFC 3339, inclusive; of resolved ones"),
+        ("resolved_before" = Option<String>, Query, description = "RFC 3339, exclusive; of resolved ones"),
         ("sort" = Option<String>, Query, description = "last_message_at, waiting_since, opened_at, updated_at or next_due_at; a leading - reverses. Default: -last_message_at"),
         ("limit" = Option<i64>, Query, description = "1 to 200"), ("cursor" = Option<String>, Query)
     ),
@@ -48,7 +55,7 @@ pub(crate) async fn list(
     actor: Actor,
     query: Query,
 ) -> Result<HttpResponse, Problem> {
-    let filter = read_filter(&query);
+    let filter = FilterInput::read_with_search(&query);
     let sort = read_sort(&query);
     let limit = query.limit();
     let cursor = query.text("cursor");
@@ -74,64 +81,27 @@ pub(crate) async fn list(
         after,
         limit: limit + 1,
     };
-    let reader = actor.member;
+    let (reader, visibility) = (actor.member, actor.visibility());
     let (head, rows) = app
         .store
         .brand(brand, move |tx| {
             Box::pin(async move {
                 // Read before the rows: a change after it is in the feed, if not in the rows.
                 let head = events::head(tx).await?;
-                Ok::<_, Problem>((head, conversations::list(tx, &filter, &page, reader).await?))
+                let filter = filter.resolve(tx).await?;
+                let rows = conversations::list(tx, &filter, &visibility, &page, reader).await?;
+                Ok::<_, Problem>((head, rows))
             })
         })
         .await?;
-    let (rows, next_cursor) = cursors.page(rows, limit, |row| {
-        let key = ListKey::of(row, sort);
+    let (rows, next_cursor) = cursors.page(rows, limit, |(key, _)| {
         (key.at.map(Timestamp::as_microsecond), key.id)
     });
     Ok(HttpResponse::Ok().json(ConversationPage {
-        data: rows.into_iter().map(Into::into).collect(),
+        data: rows.into_iter().map(|(_, row)| row.into()).collect(),
         next_cursor,
         after: cursor.is_none().then(|| write_cursor(brand, head)),
     }))
-}
-
-fn read_filter(query: &Query) -> ConversationFilter {
-    ConversationFilter {
-        status: query.all("status"),
-        priority: query.all("priority"),
-        assignee: query.all_or_none("assignee_id"),
-        team: query.all_or_none("team_id"),
-        channel: query.all("channel_id"),
-        contact: query.all("contact_id"),
-        has_failed_send: query.flag("has_failed_send"),
-        opened_after: query.instant("opened_after"),
-        opened_before: query.instant("opened_before"),
-        updated_after: query.instant("updated_after"),
-        updated_before: query.instant("updated_before"),
-    }
-}
-
-fn read_sort(query: &Query) -> Sort {
-    let default = Sort {
-        field: SortField::LastMessageAt,
-        descending: true,
-    };
-    let Some(text) = query.text("sort") else {
-        return default;
-    };
-    let (descending, name) = match text.strip_prefix('-') {
-        Some(name) => (true, name),
-        None => (false, text.as_str()),
-    };
-    if let Some(field) = SortField::parse(name) {
-        return Sort { field, descending };
-    }
-    query.fault(
-        "sort",
-        "must be last_message_at, waiting_since, opened_at, updated_at or next_due_at",
-    );
-    default
 }
 
 /// One conversation. The `ETag` is its version.
@@ -144,10 +114,12 @@ pub(crate) async fn get(
     actor: Actor,
     id: Id<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
-    let reader = actor.member;
+    let (reader, visibility) = (actor.member, actor.visibility());
     let found = app
         .store
-        .brand(actor.brand, move |tx| Box::pin(find(tx, id.0, reader)))
+        .brand(actor.brand, move |tx| {
+            Box::pin(async move { find(tx, id.0, &visibility, reader).await })
+        })
         .await?;
     Ok(show(found))
 }
@@ -155,9 +127,10 @@ pub(crate) async fn get(
 async fn find(
     tx: &mut BrandTx,
     id: ConversationId,
+    visibility: &Visibility,
     reader: MemberId,
 ) -> Result<StoredConversation, Problem> {
-    conversations::find(tx, id, Some(reader))
+    conversations::find(tx, id, visibility, Some(reader))
         .await?
         .ok_or_else(Problem::not_found)
 }
@@ -242,11 +215,15 @@ pub(crate) async fn patch(
         ..body.0.check(Timestamp::now())?
     };
     let (member, cause) = (actor.member, actor.cause());
+    let visibility = actor.visibility();
     let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
+            if !conversations::exists(tx, id.0, &visibility).await? {
+                return Err(Problem::not_found());
+            }
             match conversation_acts::change(tx, id.0, &change, member, &cause).await? {
                 ChangeOutcome::Done => {
-                    let found = find(tx, id.0, member).await?;
+                    let found = find(tx, id.0, &visibility, member).await?;
                     let version = found.version;
                     Ok(Answer::ok(&ConversationView::from(found))?.version(version))
                 }
@@ -263,7 +240,7 @@ pub(crate) async fn patch(
 }
 
 /// The version of an `If-Match` header; none where it is missing or `*`.
-fn read_if_match(request: &HttpRequest) -> Result<Option<i64>, Problem> {
+pub(super) fn read_if_match(request: &HttpRequest) -> Result<Option<i64>, Problem> {
     let Some(value) = request.headers().get(IF_MATCH) else {
         return Ok(None);
     };
@@ -280,7 +257,7 @@ fn read_if_match(request: &HttpRequest) -> Result<Option<i64>, Problem> {
         .ok_or_else(|| {
             Problem::with(
                 Code::InvalidRequest,
-                "If-Match must be an ETag of this conversation",
+                "If-Match must be an ETag of this resource",
             )
         })
 }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use roost_domain::ids::{BrandId, ConversationId};
 use roost_store::BrandTx;
 use roost_store::events::{self, EventFilter, FEED_DAYS};
+use roost_store::visibility::{Visibility, Walls};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,6 +20,8 @@ use crate::wire::event::{EventView, FeedPage, read_cursor, write_cursor};
 
 /// The net below the broker while a call waits.
 const POLL: Duration = Duration::from_secs(1);
+/// Pages without anything to see that one statement after the other passes over.
+const PAGES_PASSED_OVER: usize = 10;
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +31,8 @@ enum After {
     Position(i64),
 }
 
-/// Events after a cursor. `wait` holds the answer until there is one.
+/// Events after a cursor. `wait` holds the answer until there is one. Events of conversations that the
+/// caller doesn't see are left out: a page may be empty though its cursor has moved on.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     params(
@@ -72,11 +76,14 @@ pub(crate) async fn list(
         .store
         .brand(brand, move |tx| Box::pin(resolve(tx, after)))
         .await?;
+    let visibility = actor.visibility();
     loop {
-        let filter = filter.clone();
+        let (filter, visibility) = (filter.clone(), visibility.clone());
         let (data, next) = app
             .store
-            .brand(brand, move |tx| Box::pin(page(tx, after, filter, limit)))
+            .brand(brand, move |tx| {
+                Box::pin(page(tx, after, filter, visibility, limit))
+            })
             .await?;
         after = next;
         if !data.is_empty() || Instant::now() >= deadline {
@@ -132,25 +139,33 @@ async fn resolve(tx: &mut BrandTx, after: After) -> Result<i64, Problem> {
     }
 }
 
-/// A page, and the position up to which it was looked.
+/// A page, and the position up to which it was looked. Lines about what the caller doesn't see are
+/// passed over, a bounded number of them at once.
 async fn page(
     tx: &mut BrandTx,
-    after: i64,
+    mut after: i64,
     filter: EventFilter,
+    visibility: Visibility,
     limit: i64,
 ) -> Result<(Vec<EventView>, i64), Problem> {
     let head = events::head(tx).await?;
-    let rows = events::read_between(tx, after, head, &filter, limit).await?;
-    let is_full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= limit;
-    let last = rows.last().and_then(|event| event.position);
-    let next = match last {
-        Some(last) if is_full => last,
-        Some(_) | None => head.max(after),
-    };
-    let data = render(tx, &rows)
-        .await?
-        .into_iter()
-        .map(|event| event.view)
-        .collect();
-    Ok((data, next))
+    let walls = Walls::load(tx).await?;
+    for _ in 0..PAGES_PASSED_OVER {
+        let rows = events::read_between(tx, after, head, &filter, limit).await?;
+        let is_full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= limit;
+        let last = rows.last().and_then(|event| event.position);
+        after = match last {
+            Some(last) if is_full => last,
+            Some(_) | None => head.max(after),
+        };
+        let data: Vec<EventView> = render(tx, &rows)
+            .await?
+            .iter()
+            .filter_map(|event| event.shown_to(&visibility, &walls).cloned())
+            .collect();
+        if !data.is_empty() || !is_full {
+            return Ok((data, after));
+        }
+    }
+    Ok((Vec::new(), after))
 }

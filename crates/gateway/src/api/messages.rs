@@ -6,6 +6,7 @@ use roost_domain::ids::{ConversationId, MemberId, MessageId};
 use roost_platforms::x::fingerprint::fingerprint;
 use roost_store::messages::{self, NewPost, PostKind, PostOutcome, StoredMessage, ThreadKey};
 use roost_store::outbound::{self, ActOutcome};
+use roost_store::visibility::Visibility;
 use roost_store::{BrandTx, conversations};
 use serde_json::json;
 use uuid::Uuid;
@@ -43,7 +44,7 @@ pub(crate) async fn list(
     let limit = query.limit();
     let cursor = query.text("cursor");
     query.finish()?;
-    let conversation = id.0;
+    let (conversation, visibility) = (id.0, actor.visibility());
     let cursors = Cursors::of(&[
         "messages",
         &conversation.to_string(),
@@ -65,7 +66,7 @@ pub(crate) async fn list(
         .store
         .brand(actor.brand, move |tx| {
             Box::pin(async move {
-                if !conversations::exists(tx, conversation).await? {
+                if !conversations::exists(tx, conversation, &visibility).await? {
                     return Err(Problem::not_found());
                 }
                 Ok(messages::thread(tx, conversation, after, descending, limit + 1).await?)
@@ -101,15 +102,24 @@ pub(crate) async fn get(
     actor: Actor,
     id: Id<MessageId>,
 ) -> Result<HttpResponse, Problem> {
+    let visibility = actor.visibility();
     let found = app
         .store
-        .brand(actor.brand, move |tx| Box::pin(find(tx, id.0)))
+        .brand(actor.brand, move |tx| {
+            Box::pin(async move { find(tx, id.0, &visibility).await })
+        })
         .await?;
     Ok(HttpResponse::Ok().json(MessageView::from(found)))
 }
 
-async fn find(tx: &mut BrandTx, id: MessageId) -> Result<StoredMessage, Problem> {
-    messages::find(tx, id).await?.ok_or_else(Problem::not_found)
+async fn find(
+    tx: &mut BrandTx,
+    id: MessageId,
+    visibility: &Visibility,
+) -> Result<StoredMessage, Problem> {
+    messages::find(tx, id, visibility)
+        .await?
+        .ok_or_else(Problem::not_found)
 }
 
 impl CreateMessage {
@@ -216,11 +226,14 @@ pub(crate) async fn create(
     body: Body<CreateMessage>,
 ) -> Result<HttpResponse, Problem> {
     let new = body.0.check(id.0, actor.member, Timestamp::now())?;
-    let cause = actor.cause();
+    let (cause, visibility) = (actor.cause(), actor.visibility());
     let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
+            if !conversations::exists(tx, id.0, &visibility).await? {
+                return Err(Problem::not_found());
+            }
             let (id, is_new) = refused(messages::post(tx, new, &cause).await?)?;
-            let view = MessageView::from(find(tx, id).await?);
+            let view = MessageView::from(find(tx, id, &visibility).await?);
             if is_new {
                 Answer::created(&view)
             } else {
@@ -271,10 +284,12 @@ pub(crate) async fn retry(
     body: OptionalBody<RetryMessage>,
 ) -> Result<HttpResponse, Problem> {
     let (id, confirm, cause) = (id.0, body.0.confirm, actor.cause());
+    let visibility = actor.visibility();
     let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
+            find(tx, id, &visibility).await?;
             let outcome = outbound::retry(tx, id, confirm, &cause).await?;
-            after(tx, id, outcome, Code::NotRetryable).await
+            after(tx, id, &visibility, outcome, Code::NotRetryable).await
         })
     });
     let answer = answer.await?;
@@ -298,11 +313,12 @@ pub(crate) async fn cancel(
     body: OptionalBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {
     let Nothing {} = body.0;
-    let (id, cause) = (id.0, actor.cause());
+    let (id, cause, visibility) = (id.0, actor.cause(), actor.visibility());
     let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
+            find(tx, id, &visibility).await?;
             let outcome = outbound::cancel(tx, id, &cause).await?;
-            after(tx, id, outcome, Code::AlreadySending).await
+            after(tx, id, &visibility, outcome, Code::AlreadySending).await
         })
     });
     let answer = answer.await?;
@@ -327,11 +343,12 @@ pub(crate) async fn mark_sent(
     body: OptionalBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {
     let Nothing {} = body.0;
-    let (id, cause) = (id.0, actor.cause());
+    let (id, cause, visibility) = (id.0, actor.cause(), actor.visibility());
     let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
+            find(tx, id, &visibility).await?;
             let outcome = outbound::mark_sent(tx, id, &cause).await?;
-            after(tx, id, outcome, Code::NotUnconfirmed).await
+            after(tx, id, &visibility, outcome, Code::NotUnconfirmed).await
         })
     });
     let answer = answer.await?;
@@ -343,20 +360,15 @@ pub(crate) async fn mark_sent(
 async fn after(
     tx: &mut BrandTx,
     id: MessageId,
+    visibility: &Visibility,
     outcome: ActOutcome,
     wrong_state: Code,
 ) -> Result<Answer, Problem> {
     match outcome {
-        ActOutcome::Done => Answer::ok(&MessageView::from(find(tx, id).await?)),
-        ActOutcome::WrongState => {
-            // A note or a customer's message is no reply, but it is there.
-            find(tx, id).await?;
-            Err(Problem::new(wrong_state))
-        }
-        ActOutcome::Missing => {
-            find(tx, id).await?;
-            Err(Problem::with(wrong_state, "it is no reply of ours"))
-        }
+        ActOutcome::Done => Answer::ok(&MessageView::from(find(tx, id, visibility).await?)),
+        ActOutcome::WrongState => Err(Problem::new(wrong_state)),
+        // The message is there: it was found before the act.
+        ActOutcome::Missing => Err(Problem::with(wrong_state, "it is no reply of ours")),
         ActOutcome::NeedsConfirmation => Err(Problem::at(
             Code::ConfirmationNeeded,
             "/confirm",

@@ -34,10 +34,11 @@ pub(crate) async fn read(
         return Err(Problem::new(Code::InvalidRequest));
     };
     let (conversation, reader) = (id.0, actor.member);
+    let visibility = actor.visibility();
     app.store
         .brand(actor.brand, move |tx| {
             Box::pin(async move {
-                if !conversations::exists(tx, conversation).await? {
+                if !conversations::exists(tx, conversation, &visibility).await? {
                     return Err(Problem::not_found());
                 }
                 if conversations::mark_read(tx, conversation, message.0, reader).await? {
@@ -64,11 +65,11 @@ pub(crate) async fn typing(
     body: OptionalBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {
     let Nothing {} = body.0;
-    let conversation = id.0;
+    let (conversation, visibility) = (id.0, actor.visibility());
     let exists = app
         .store
         .brand(actor.brand, move |tx| {
-            Box::pin(conversations::exists(tx, conversation))
+            Box::pin(async move { conversations::exists(tx, conversation, &visibility).await })
         })
         .await?;
     if !exists {

@@ -71,6 +71,7 @@ pub(crate) async fn create(
     let (channel, recipient) = body.0.check()?;
     let first = CreateMessage::reply(body.0.text, body.0.client_ref);
     let (author, reader, cause) = (actor.member, actor.member, actor.cause());
+    let visibility = actor.visibility();
     let now = Timestamp::now();
     let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
@@ -94,7 +95,7 @@ pub(crate) async fn create(
             let post = first.check(id, author, now)?;
             let outcome = messages::post(tx, post, &cause).await?;
             refused(outcome)?;
-            let found = conversations::find(tx, id, Some(reader))
+            let found = conversations::find(tx, id, &visibility, Some(reader))
                 .await?
                 .ok_or_else(Problem::not_found)?;
             let version = found.version;

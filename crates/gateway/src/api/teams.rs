@@ -104,7 +104,7 @@ pub(crate) async fn queue(
 ) -> Result<HttpResponse, Problem> {
     let limit = query.limit();
     query.finish()?;
-    let team = id.0;
+    let (team, visibility) = (id.0, actor.visibility());
     let rows = app
         .store
         .brand(actor.brand, move |tx| {
@@ -112,7 +112,7 @@ pub(crate) async fn queue(
                 if teams::list(tx, Some(&[team])).await?.is_empty() {
                     return Err(Problem::not_found());
                 }
-                Ok(teams::queue(tx, team, limit).await?)
+                Ok(teams::queue(tx, team, &visibility, limit).await?)
             })
         })
         .await?;

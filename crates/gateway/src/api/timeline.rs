@@ -39,12 +39,13 @@ pub(crate) async fn list(
         &conversation.to_string(),
         if descending { "-" } else { "+" },
     ]);
+    let visibility = actor.visibility();
     let after: Option<i64> = cursor.map(|cursor| cursors.read(&cursor)).transpose()?;
     let (rows, next_cursor) = app
         .store
         .brand(actor.brand, move |tx| {
             Box::pin(async move {
-                if !conversations::exists(tx, conversation).await? {
+                if !conversations::exists(tx, conversation, &visibility).await? {
                     return Err(Problem::not_found());
                 }
                 let rows =
@@ -68,12 +69,12 @@ pub(crate) async fn clocks(
     actor: Actor,
     id: Id<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
-    let conversation = id.0;
+    let (conversation, visibility) = (id.0, actor.visibility());
     let (now, clocks) = app
         .store
         .brand(actor.brand, move |tx| {
             Box::pin(async move {
-                if !conversations::exists(tx, conversation).await? {
+                if !conversations::exists(tx, conversation, &visibility).await? {
                     return Err(Problem::not_found());
                 }
                 Ok(conversation_clocks::list(tx, conversation).await?)

@@ -64,9 +64,12 @@ async fn take_back(
     id: ConversationId,
     wanted: Wanted,
 ) -> Result<HttpResponse, Problem> {
-    let (member, cause) = (actor.member, actor.cause());
+    let (member, cause, visibility) = (actor.member, actor.cause(), actor.visibility());
     let answer = actor.write(app, move |tx| {
         Box::pin(async move {
+            if !conversations::exists(tx, id, &visibility).await? {
+                return Err(Problem::not_found());
+            }
             let done = match wanted {
                 Wanted::Undo => conversation_acts::undo(tx, id, &cause).await?,
                 Wanted::NoReply => {
@@ -81,7 +84,7 @@ async fn take_back(
                 (Undone::TooLate, _) => return Err(Problem::new(Code::TooLate)),
                 (Undone::Exists(other), _) => return Err(exists(other)),
             }
-            let found = conversations::find(tx, id, Some(member))
+            let found = conversations::find(tx, id, &visibility, Some(member))
                 .await?
                 .ok_or_else(Problem::not_found)?;
             let version = found.version;

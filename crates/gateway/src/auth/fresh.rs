@@ -12,7 +12,7 @@ const MAX_ENTRIES: usize = 20_000;
 
 /// What was heard lately.
 #[derive(Debug)]
-pub(super) struct Fresh<K, V> {
+pub(crate) struct Fresh<K, V> {
     known: Mutex<HashMap<K, (Instant, V)>>,
 }
 
@@ -25,13 +25,13 @@ impl<K, V> Default for Fresh<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Fresh<K, V> {
-    pub(super) fn get(&self, key: &K) -> Option<V> {
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let found = known.get(key).filter(|(at, _)| at.elapsed() < MAX_AGE);
         found.map(|(_, value)| value.clone())
     }
 
-    pub(super) fn put(&self, entries: impl IntoIterator<Item = (K, V)>) {
+    pub(crate) fn put(&self, entries: impl IntoIterator<Item = (K, V)>) {
         let now = Instant::now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > MAX_ENTRIES {

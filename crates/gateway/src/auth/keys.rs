@@ -26,9 +26,18 @@ impl Keys {
         }
     }
 
+    /// By what a key is known.
+    pub(crate) fn hash(key: &str) -> Vec<u8> {
+        hash(key)
+    }
+
     /// What a presented key is good for; none for one that is unknown, revoked or has run out.
     pub(crate) async fn grant(&self, key: &str) -> Result<Option<Arc<KeyGrant>>, Problem> {
-        let hash = hash(key);
+        self.grant_of(Self::hash(key)).await
+    }
+
+    /// The same for a key that was presented before.
+    pub(crate) async fn grant_of(&self, hash: Vec<u8>) -> Result<Option<Arc<KeyGrant>>, Problem> {
         if let Some(known) = self.known.get(&hash) {
             return Ok(known);
         }

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 
 use roost_domain::ids::{ChannelId, ContactId, ConversationId, MemberId, MessageId, TeamId};
-use roost_store::conversations::StoredConversation;
 use roost_store::events::StoredEvent;
+use roost_store::visibility::{Place, Visibility};
 use roost_store::{
     BrandTx, StoreError, channels, contacts, conversations, members, messages, teams,
 };
@@ -22,22 +22,30 @@ use crate::wire::team::TeamView;
 /// The rows that a page of events speaks of, as they are now.
 #[derive(Debug, Default)]
 pub(super) struct Resources {
-    conversations: HashMap<ConversationId, StoredConversation>,
+    conversations: HashMap<ConversationId, Place>,
+    contacts: HashMap<ContactId, Vec<Place>>,
     shown: HashMap<String, Value>,
 }
 
 impl Resources {
     pub(super) async fn load(tx: &mut BrandTx, events: &[StoredEvent]) -> Result<Self, StoreError> {
         let mut found = Self::default();
-        for row in conversations::load(tx, &of(events, |event| event.conversation), None).await? {
-            found.show(row.id, ConversationView::from(row.clone()));
-            found.conversations.insert(row.id, row);
+        // Everything, whoever asks: one page serves many streams, and each is asked about itself.
+        let everything = Visibility::ALL;
+        let wanted = of(events, |event| event.conversation);
+        for row in conversations::load(tx, &wanted, &everything, None).await? {
+            found.conversations.insert(row.id, row.place());
+            found.show(row.id, ConversationView::from(row));
         }
-        for row in messages::load(tx, &of(events, message_id)).await? {
+        for row in messages::load(tx, &of(events, message_id), &everything).await? {
             found.show(row.id, MessageView::from(row));
         }
-        for row in contacts::load(tx, &of(events, contact_id)).await? {
+        let wanted = of(events, contact_id);
+        for row in contacts::load(tx, &wanted).await? {
             found.show(row.id, ContactView::from(row));
+        }
+        for (contact, place) in conversations::places_of_contacts(tx, &wanted).await? {
+            found.contacts.entry(contact).or_default().push(place);
         }
         let subjects = |prefix| of(events, move |event| subject(event, prefix));
         let wanted: Vec<MemberId> = subjects("member").into_iter().map(MemberId).collect();
@@ -70,9 +78,21 @@ impl Resources {
         );
     }
 
-    /// The conversation of an event, as it is now.
-    pub(super) fn conversation(&self, event: &StoredEvent) -> Option<&StoredConversation> {
-        self.conversations.get(&event.conversation?)
+    /// Where the conversation of an event stands now.
+    pub(super) fn place(&self, event: &StoredEvent) -> Option<Place> {
+        self.conversations.get(&event.conversation?).copied()
+    }
+
+    /// Where the conversations of an event's customer stand now.
+    pub(super) fn places(&self, event: &StoredEvent) -> Vec<Place> {
+        contact_id(event)
+            .and_then(|contact| self.contacts.get(&contact).cloned())
+            .unwrap_or_default()
+    }
+
+    /// What an event carries for those out of whose sight it took its conversation: that it went.
+    pub(super) fn farewell(&self, event: &StoredEvent) -> Value {
+        json!({ "id": event.conversation, "changed": event.data["changed"] })
     }
 
     /// What an event carries.

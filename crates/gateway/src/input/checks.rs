@@ -20,6 +20,11 @@ impl Checks {
         });
     }
 
+    /// Notes all faults of others.
+    pub(crate) fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
     /// A value of a closed list, or an id.
     pub(crate) fn parse<T>(&mut self, pointer: &str, text: &str) -> Option<T>
     where

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use roost_service::Shutdown;
 use roost_store::{StoreError, gateways, presence};
+use uuid::Uuid;
 
 use super::hub::Verdict;
+use super::seat::Proofs;
 use crate::app::App;
 
 /// How often streams' sessions are looked at. With the age of what is known, an end counts in 5 s.
@@ -29,37 +31,40 @@ pub(crate) async fn keep_beating(app: Arc<App>, shutdown: Shutdown) -> anyhow::R
         }
         look(&app).await;
     }
-    app.hub.judge(|_, _, _| Verdict::GoingAway);
+    app.hub.judge(|_| Verdict::GoingAway);
     Ok(())
 }
 
-/// Ends streams whose session has ended or whose member was deactivated or moved to another brand.
+/// Ends streams whose session or key has ended, or whose member lost a right that they were opened
+/// with: the seat, the role, the sight of a team.
 async fn look(app: &App) {
-    let sessions = app.hub.sessions();
-    if sessions.is_empty() {
-        return;
-    }
-    match app.sessions.ask(sessions.clone()).await {
-        Ok(states) => app
-            .hub
-            .judge(|brand, member, session| match states.get(&session) {
-                // One that joined since wasn't part of the question.
-                None if sessions.binary_search(&session).is_err() => Verdict::Open,
-                None => Verdict::SessionEnded,
-                Some(state) if !state.active => Verdict::RightsLost,
-                Some(state) if state.brand != brand || state.member != member => {
-                    Verdict::SessionEnded
-                }
-                Some(_) => Verdict::Open,
-            }),
+    let (sessions, keys) = app.hub.proofs();
+    match ask(app, sessions, keys).await {
+        Ok(known) => app.hub.judge(|seat| seat.judge(&known)),
         // Nobody can be signed out either while the database is away.
-        Err(error) => {
-            tracing::warn!(
-                error = crate::problem::chain(&error),
-                "cannot look at sessions"
-            );
-        }
+        Err(error) => tracing::warn!(error, "cannot look at sessions"),
     }
+    if let Err(error) = app.hub.look_at_walls().await {
+        tracing::warn!(
+            error = crate::problem::chain(&error),
+            "cannot look at closed teams"
+        );
+    }
+}
+
+async fn ask(app: &App, sessions: Vec<Uuid>, keys: Vec<Vec<u8>>) -> Result<Proofs, String> {
+    let mut known = Proofs::default();
+    if !sessions.is_empty() {
+        let states = app.sessions.ask(sessions.clone()).await;
+        known.sessions = states.map_err(|error| crate::problem::chain(&error))?;
+        known.asked = sessions;
+    }
+    for hash in keys {
+        let grant = app.keys.grant_of(hash.clone()).await;
+        let grant = grant.map_err(|problem| problem.code().as_str().to_owned())?;
+        known.keys.insert(hash, grant);
+    }
+    Ok(known)
 }
 
 /// Says that this gateway lives, and sets offline who has had no stream of a living one for the

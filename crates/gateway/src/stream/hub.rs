@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use roost_domain::ids::{BrandId, ConversationId, MemberId};
 use roost_store::events::{self, EventFilter};
+use roost_store::visibility::Walls;
 use roost_store::{Store, StoreError, conversations};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use super::seat::Seat;
 use super::topics::Topics;
 use crate::events::{Audience, Rendered, render};
 use crate::metrics::GatewayMetrics;
+use crate::wire::event::EventView;
 
 /// Frames that may wait for a slow client; one more and it is cut.
 pub(super) const QUEUE: usize = 256;
@@ -43,11 +46,11 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// The frame of an event; none if it can't be written, which its types rule out.
-    pub(super) fn of(event: &Rendered) -> Option<Self> {
-        let text = serde_json::to_string(&event.view).ok()?;
+    /// The frame of what is shown of an event; none if it can't be written, which its types rule out.
+    pub(super) fn of(view: &EventView, position: Option<i64>) -> Option<Self> {
+        let text = serde_json::to_string(view).ok()?;
         Some(Self {
-            position: event.position,
+            position,
             text: Arc::from(text),
         })
     }
@@ -56,8 +59,7 @@ impl Frame {
 /// The hub's end of a stream.
 #[derive(Debug)]
 struct Listener {
-    member: MemberId,
-    session: Uuid,
+    seat: Seat,
     topics: Topics,
     frames: mpsc::Sender<Frame>,
     verdict: watch::Sender<Verdict>,
@@ -75,11 +77,30 @@ pub(super) struct Joined {
 #[derive(Debug, Default)]
 struct Room {
     listeners: HashMap<Uuid, Listener>,
+    /// What limited sight when it was last looked at.
+    walls: Walls,
     /// Everything up to here was offered.
     position: i64,
     /// Asked for while a reading was under way.
     again: bool,
     reading: bool,
+}
+
+impl Room {
+    /// Notes what limits sight now. A stream whose member it shuts out of a team ends: what its client
+    /// still shows may be out of their sight, and its topics may name what they no longer hear of.
+    fn put_up(&mut self, walls: Walls) {
+        if self.walls == walls {
+            return;
+        }
+        for listener in self.listeners.values() {
+            let member = listener.seat.visibility.closed_teams_of;
+            if member.is_some_and(|member| walls.shut_out_since(&self.walls, member)) {
+                listener.verdict.send_replace(Verdict::RightsLost);
+            }
+        }
+        self.walls = walls;
+    }
 }
 
 /// Cheap to clone.
@@ -108,21 +129,24 @@ impl Hub {
     /// Adds a stream, at the log's head.
     pub(super) async fn join(
         &self,
-        brand: BrandId,
         stream: Uuid,
-        member: MemberId,
-        session: Uuid,
+        seat: Seat,
         topics: Topics,
     ) -> Result<Joined, StoreError> {
-        let head = self
+        let brand = seat.brand;
+        let (head, walls) = self
             .store
-            .brand(brand, |tx| Box::pin(events::head(tx)))
+            .brand(brand, |tx| {
+                Box::pin(async move {
+                    let walls = Walls::load(tx).await?;
+                    Ok::<_, StoreError>((events::head(tx).await?, walls))
+                })
+            })
             .await?;
         let (frames, receiver) = mpsc::channel(QUEUE);
         let (verdict, verdicts) = watch::channel(Verdict::Open);
         let listener = Listener {
-            member,
-            session,
+            seat,
             topics,
             frames,
             verdict,
@@ -130,6 +154,7 @@ impl Hub {
         let mut rooms = self.rooms();
         let room = rooms.entry(brand).or_insert_with(|| Room {
             position: head,
+            walls,
             ..Room::default()
         });
         room.listeners.insert(stream, listener);
@@ -140,14 +165,14 @@ impl Hub {
         })
     }
 
-    /// Changes a stream's topics and the session that it lives by.
-    pub(super) fn change(&self, brand: BrandId, stream: Uuid, session: Uuid, topics: Topics) {
+    /// Changes a stream's topics and what it lives by.
+    pub(super) fn change(&self, stream: Uuid, seat: Seat, topics: Topics) {
         if let Some(listener) = self
             .rooms()
-            .get_mut(&brand)
+            .get_mut(&seat.brand)
             .and_then(|room| room.listeners.get_mut(&stream))
         {
-            listener.session = session;
+            listener.seat = seat;
             listener.topics = topics;
         }
     }
@@ -163,39 +188,69 @@ impl Hub {
         }
     }
 
-    /// Every open stream.
+    /// Every open stream of a person.
     pub(super) fn streams(&self) -> Vec<(BrandId, Uuid, MemberId)> {
         let rooms = self.rooms();
         let of_room = |(brand, room): (&BrandId, &Room)| {
-            let of_brand = |(id, one): (&Uuid, &Listener)| (*brand, *id, one.member);
-            room.listeners.iter().map(of_brand).collect::<Vec<_>>()
+            let persons = room
+                .listeners
+                .iter()
+                .filter(|(_, one)| one.seat.is_person());
+            persons
+                .map(|(id, one)| (*brand, *id, one.seat.member))
+                .collect::<Vec<_>>()
         };
         rooms.iter().flat_map(of_room).collect()
     }
 
-    /// The sessions that the open streams live by.
-    pub(super) fn sessions(&self) -> Vec<Uuid> {
+    /// The sessions and keys that the open streams live by, in order.
+    pub(super) fn proofs(&self) -> (Vec<Uuid>, Vec<Vec<u8>>) {
         let rooms = self.rooms();
-        let mut sessions: Vec<Uuid> = rooms
-            .values()
-            .flat_map(|room| room.listeners.values())
-            .map(|one| one.session)
-            .collect();
+        let seats = || {
+            let listeners = rooms.values().flat_map(|room| room.listeners.values());
+            listeners.map(|one| &one.seat)
+        };
+        let mut sessions: Vec<Uuid> = seats().filter_map(Seat::session).collect();
         sessions.sort_unstable();
         sessions.dedup();
-        sessions
+        let mut keys: Vec<Vec<u8>> = seats().filter_map(Seat::key).cloned().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        (sessions, keys)
     }
 
-    /// Ends the streams of which `judge` says so, by brand, member and session.
-    pub(super) fn judge(&self, judge: impl Fn(BrandId, MemberId, Uuid) -> Verdict) {
-        for (brand, room) in self.rooms().iter() {
+    /// Ends the streams of which `judge` says so.
+    pub(super) fn judge(&self, judge: impl Fn(&Seat) -> Verdict) {
+        for room in self.rooms().values() {
             for listener in room.listeners.values() {
-                let verdict = judge(*brand, listener.member, listener.session);
+                let verdict = judge(&listener.seat);
                 if verdict != Verdict::Open {
                     listener.verdict.send_replace(verdict);
                 }
             }
         }
+    }
+
+    /// Looks at the closed teams of every brand with a stream whose sight they limit.
+    pub(super) async fn look_at_walls(&self) -> Result<(), StoreError> {
+        let is_limited = |one: &Listener| one.seat.visibility.closed_teams_of.is_some();
+        let brands: Vec<BrandId> = {
+            let rooms = self.rooms();
+            let limited = rooms
+                .iter()
+                .filter(|(_, room)| room.listeners.values().any(is_limited));
+            limited.map(|(brand, _)| *brand).collect()
+        };
+        for brand in brands {
+            let walls = self
+                .store
+                .brand(brand, |tx| Box::pin(Walls::load(tx)))
+                .await?;
+            if let Some(room) = self.rooms().get_mut(&brand) {
+                room.put_up(walls);
+            }
+        }
+        Ok(())
     }
 
     /// Follows the head of a brand's log, as far as this process has heard.
@@ -292,23 +347,20 @@ impl Hub {
                     let page = events::read_between(tx, after, head, &EventFilter::default(), PAGE)
                         .await?;
                     let last = page.last().and_then(|event| event.position);
-                    Ok::<_, StoreError>((render(tx, &page).await?, last))
+                    let walls = Walls::load(tx).await?;
+                    Ok::<_, StoreError>((render(tx, &page).await?, walls, last))
                 })
             })
             .await?;
-        let (page, last) = rendered;
+        let (page, walls, last) = rendered;
         let is_full = i64::try_from(page.len()).unwrap_or(i64::MAX) >= PAGE;
         if let Some(last) = last {
-            self.offer(brand, &page, last);
+            self.offer(brand, &page, walls, last);
         }
         Ok(is_full)
     }
 
-    fn offer(&self, brand: BrandId, page: &[Rendered], last: i64) {
-        let frames: Vec<(Frame, &Audience)> = page
-            .iter()
-            .filter_map(|event| Some((Frame::of(event)?, &event.audience)))
-            .collect();
+    fn offer(&self, brand: BrandId, page: &[Rendered], walls: Walls, last: i64) {
         let mut rooms = self.rooms();
         let Some(room) = rooms.get_mut(&brand) else {
             return;
@@ -317,21 +369,34 @@ impl Hub {
         if room.position >= last {
             return;
         }
-        for listener in room.listeners.values() {
-            for (frame, audience) in &frames {
-                self.push(listener, audience, frame);
+        room.put_up(walls);
+        for event in page {
+            // Most listeners see all of it; the others get a frame of their own.
+            let whole = Frame::of(&event.view, event.position);
+            for listener in room.listeners.values() {
+                let Some(shown) = event.shown_to(&listener.seat.visibility, &room.walls) else {
+                    continue;
+                };
+                let frame = if std::ptr::eq(shown, &raw const event.view) {
+                    whole.clone()
+                } else {
+                    Frame::of(shown, event.position)
+                };
+                if let Some(frame) = frame {
+                    self.push(listener, &event.audience, frame);
+                }
             }
         }
         room.position = last;
     }
 
-    fn push(&self, listener: &Listener, audience: &Audience, frame: &Frame) {
+    fn push(&self, listener: &Listener, audience: &Audience, frame: Frame) {
         if *listener.verdict.borrow() != Verdict::Open
-            || !listener.topics.want(listener.member, audience)
+            || !listener.topics.want(listener.seat.member, audience)
         {
             return;
         }
-        let result = if listener.frames.try_send(frame.clone()).is_ok() {
+        let result = if listener.frames.try_send(frame).is_ok() {
             "sent"
         } else {
             listener.verdict.send_replace(Verdict::TooSlow);
@@ -353,14 +418,15 @@ impl Hub {
         let found = self
             .store
             .brand(brand, move |tx| {
-                Box::pin(conversations::find(tx, conversation, None))
+                Box::pin(async move { conversations::find_place(tx, conversation).await })
             })
             .await;
-        let Ok(Some(found)) = found else { return };
+        let Ok(Some(place)) = found else { return };
         let audience = Audience {
             conversation: Some(conversation),
-            members: found.assignee.into_iter().collect(),
-            teams: found.team.into_iter().collect(),
+            members: place.assignee.into_iter().collect(),
+            teams: place.team.into_iter().collect(),
+            ..Audience::default()
         };
         let frame = Frame {
             position: None,
@@ -371,7 +437,10 @@ impl Hub {
             return;
         };
         for listener in room.listeners.values() {
-            if listener.topics.want(listener.member, &audience) {
+            let seat = &listener.seat;
+            if seat.visibility.sees(&place, &room.walls)
+                && listener.topics.want(seat.member, &audience)
+            {
                 // A client that is behind can do without.
                 listener.frames.try_send(frame.clone()).ok();
             }
@@ -402,14 +471,12 @@ mod tests {
         let hub = hub();
         let (frames, mut queue) = mpsc::channel(QUEUE);
         let (verdict, verdicts) = watch::channel(Verdict::Open);
-        let (member, session) = (MemberId(Uuid::now_v7()), Uuid::now_v7());
         let topics = Topics {
             all: true,
             ..Topics::default()
         };
         let listener = Listener {
-            member,
-            session,
+            seat: Seat::of_owner(),
             topics,
             frames,
             verdict,
@@ -419,14 +486,14 @@ mod tests {
             text: Arc::from("{}"),
         };
         for _ in 0..QUEUE {
-            hub.push(&listener, &Audience::default(), &frame);
+            hub.push(&listener, &Audience::default(), frame.clone());
         }
         assert_eq!(*verdicts.borrow(), Verdict::Open);
-        hub.push(&listener, &Audience::default(), &frame);
+        hub.push(&listener, &Audience::default(), frame.clone());
         assert_eq!(*verdicts.borrow(), Verdict::TooSlow);
         // Room that comes too late fills no gap.
         queue.recv().await.unwrap();
-        hub.push(&listener, &Audience::default(), &frame);
+        hub.push(&listener, &Audience::default(), frame.clone());
         assert_eq!(queue.len(), QUEUE - 1);
     }
 }

@@ -8,16 +8,18 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason};
 use roost_domain::ids::{BrandId, MemberId};
-use roost_store::accounts::SessionState;
+use roost_domain::role::Permission;
 use roost_store::events::{self as log, EventFilter};
+use roost_store::visibility::{Visibility, Walls};
 use roost_store::{StoreError, presence};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::hub::{Frame, Joined, Verdict};
+use super::seat::Seat;
 use super::topics::Topics;
 use crate::app::App;
-use crate::auth::origin;
+use crate::auth::{Identity, origin};
 use crate::events::render;
 use crate::problem::{Code, Problem};
 use crate::wire::event::{read_cursor, write_cursor};
@@ -148,45 +150,48 @@ impl Stream {
         }
     }
 
-    async fn authenticate(&self, auth: &Auth) -> Result<SessionState, End> {
-        let session = self
-            .app
-            .tokens
-            .verify(&auth.token)
-            .map_err(|_| End::unauthenticated())?;
-        match self.app.sessions.state(session).await {
-            Ok(Some(state)) if state.active => Ok(state),
-            Ok(_) => Err(End::unauthenticated()),
-            Err(_) => Err(End::Close(CloseCode::Again, "try_again")),
+    async fn authenticate(&self, auth: &Auth) -> Result<Seat, End> {
+        let identity = Identity::of_token(&self.app, &auth.token).await;
+        let identity = identity.map_err(|problem| match problem.code().status() {
+            401 => End::unauthenticated(),
+            _ => End::Close(CloseCode::Again, "try_again"),
+        })?;
+        if !identity.allows(Permission::EventsRead) {
+            return Err(End::Close(CloseCode::Other(4403), "rights_lost"));
         }
+        Ok(Seat::of(&identity, &auth.token))
     }
 
     /// From a first frame that says who it is to the end.
     async fn serve(&mut self, auth: Auth) -> End {
-        let state = match self.authenticate(&auth).await {
-            Ok(state) => state,
+        let seat = match self.authenticate(&auth).await {
+            Ok(seat) => seat,
             Err(end) => return end,
         };
         let member = Member {
-            brand: state.brand,
-            id: state.member,
+            brand: seat.brand,
+            id: seat.member,
         };
+        let is_person = seat.is_person();
         let (topics, after) = match self.read_wishes(&auth, member).await {
             Ok(wishes) => wishes,
             Err(end) => return end,
         };
-        if let Err(end) = self.appear(member).await {
+        // A program is never there.
+        if is_person && let Err(end) = self.appear(member).await {
             return end;
         }
         self.app.metrics.streams.inc();
         let end = self
-            .live(member, state.session, topics, after)
+            .live(member, seat, topics, after)
             .await
             .err()
             .unwrap_or(End::Gone);
         self.app.metrics.streams.dec();
         self.app.hub.leave(member.brand, self.id);
-        self.disappear(member).await;
+        if is_person {
+            self.disappear(member).await;
+        }
         end
     }
 
@@ -253,14 +258,13 @@ impl Stream {
     async fn live(
         &mut self,
         member: Member,
-        session: Uuid,
+        seat: Seat,
         topics: Topics,
         after: Option<i64>,
     ) -> Result<(), End> {
         let hub = self.app.hub.clone();
-        let mut joined = hub
-            .join(member.brand, self.id, member.id, session, topics.clone())
-            .await?;
+        let visibility = seat.visibility.clone();
+        let mut joined = hub.join(self.id, seat, topics.clone()).await?;
         let from = after.unwrap_or(joined.from);
         self.send(&ready(member.id, Some(write_cursor(member.brand, from))))
             .await?;
@@ -268,7 +272,8 @@ impl Stream {
             self.send(&resync(&write_cursor(member.brand, joined.from)))
                 .await?;
         } else {
-            self.send_missed(member, &topics, from, joined.from).await?;
+            self.send_missed(member, &visibility, &topics, from, joined.from)
+                .await?;
         }
         self.pass_on(member, from, &mut joined).await
     }
@@ -276,19 +281,20 @@ impl Stream {
     async fn send_missed(
         &mut self,
         member: Member,
+        visibility: &Visibility,
         topics: &Topics,
         mut after: i64,
         up_to: i64,
     ) -> Result<(), End> {
         while after < up_to {
-            let page = self
+            let (page, walls) = self
                 .app
                 .store
                 .brand(member.brand, move |tx| {
                     Box::pin(async move {
                         let filter = EventFilter::default();
                         let page = log::read_between(tx, after, up_to, &filter, PAGE).await?;
-                        render(tx, &page).await
+                        Ok::<_, StoreError>((render(tx, &page).await?, Walls::load(tx).await?))
                     })
                 })
                 .await?;
@@ -299,7 +305,8 @@ impl Stream {
                 .iter()
                 .filter(|event| topics.want(member.id, &event.audience))
             {
-                if let Some(frame) = Frame::of(event) {
+                let shown = event.shown_to(visibility, &walls);
+                if let Some(frame) = shown.and_then(|view| Frame::of(view, event.position)) {
                     self.send(&frame.text).await?;
                 }
             }
@@ -378,14 +385,12 @@ impl Stream {
 
     /// A newer token, and maybe other topics. What was missed isn't sent again.
     async fn authenticate_again(&mut self, member: Member, auth: &Auth) -> Result<(), End> {
-        let state = self.authenticate(auth).await?;
-        if state.brand != member.brand || state.member != member.id {
+        let seat = self.authenticate(auth).await?;
+        if seat.brand != member.brand || seat.member != member.id {
             return Err(End::Close(CloseCode::Other(4403), "another_member"));
         }
         let (topics, _) = self.read_wishes(auth, member).await?;
-        self.app
-            .hub
-            .change(member.brand, self.id, state.session, topics);
+        self.app.hub.change(self.id, seat, topics);
         self.send(&ready(member.id, None)).await
     }
 

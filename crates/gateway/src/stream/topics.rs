@@ -68,6 +68,7 @@ mod tests {
             conversation: Some(conversation),
             members: vec![me],
             teams: vec![team],
+            ..Audience::default()
         };
         assert!(topics(&["all".to_owned()]).want(other, &Audience::default()));
         assert!(topics(&["mine".to_owned()]).want(me, &audience));

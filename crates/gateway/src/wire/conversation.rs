@@ -1,8 +1,10 @@
 //! Conversations.
 
+use std::collections::BTreeMap;
+
 use roost_store::conversations::{ClockSummary, StoredContact, StoredConversation};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use utoipa::ToSchema;
 
 use super::At;
@@ -20,8 +22,11 @@ pub(crate) struct ConversationView {
     contact: ContactView,
     assignee_id: Option<String>,
     team_id: Option<String>,
+    /// Ids.
     labels: Vec<String>,
+    /// Names, first things first.
     skills: Vec<String>,
+    /// Key to value: a text, a number or a boolean, as its definition says.
     #[schema(value_type = Object)]
     attributes: Map<String, Value>,
     external_id: Option<String>,
@@ -107,10 +112,14 @@ impl From<StoredConversation> for ConversationView {
             contact: row.contact.into(),
             assignee_id: row.assignee.map(|id| id.to_string()),
             team_id: row.team.map(|id| id.to_string()),
-            labels: Vec::new(),
-            skills: Vec::new(),
-            attributes: Map::new(),
-            external_id: None,
+            labels: row.labels.iter().map(ToString::to_string).collect(),
+            skills: row.skills,
+            attributes: row
+                .attributes
+                .into_iter()
+                .map(|(key, (kind, value))| (key, typed(&kind, value)))
+                .collect(),
+            external_id: row.external_id,
             preview: row.preview,
             unread_count: row.unread_count,
             version: row.version,
@@ -130,6 +139,16 @@ impl From<StoredConversation> for ConversationView {
     }
 }
 
+/// An attribute's value as JSON of its type.
+fn typed(kind: &str, value: String) -> Value {
+    let parsed = match kind {
+        "number" => value.parse::<Number>().ok().map(Value::Number),
+        "boolean" => value.parse().ok().map(Value::Bool),
+        _ => None,
+    };
+    parsed.unwrap_or(Value::String(value))
+}
+
 /// A page of conversations.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ConversationPage {
@@ -138,6 +157,22 @@ pub(crate) struct ConversationPage {
     pub(crate) next_cursor: Option<String>,
     /// On the first page: where feed or stream go on, so that nothing between is missed.
     pub(crate) after: Option<String>,
+}
+
+/// A count of conversations.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CountView {
+    /// At most 1,000.
+    #[schema(maximum = 1000, example = 12)]
+    pub(crate) count: i64,
+    /// Whether there are more.
+    pub(crate) more: bool,
+}
+
+/// Counts by the names of their groups.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CountsView {
+    pub(crate) data: BTreeMap<String, CountView>,
 }
 
 /// A change of a conversation; what is left out stays.

@@ -12,17 +12,22 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::customer::writes;
 use crate::harness::{Gateway, Person};
 
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 impl Client {
-    async fn open(gateway: &Gateway) -> Self {
+    pub(crate) async fn open(gateway: &Gateway) -> Self {
         let url = format!("{}/v1/stream", gateway.url.replace("http", "ws"));
         Self(connect_async(url).await.unwrap().0)
     }
 
-    async fn auth(gateway: &Gateway, who: &Person, after: Option<&str>, topics: &[&str]) -> Self {
+    pub(crate) async fn auth(
+        gateway: &Gateway,
+        who: &Person,
+        after: Option<&str>,
+        topics: &[&str],
+    ) -> Self {
         let mut client = Self::open(gateway).await;
         client
             .say(json!({ "type": "auth", "token": who.token, "after": after, "topics": topics }))
@@ -31,12 +36,12 @@ impl Client {
         client
     }
 
-    async fn say(&mut self, frame: Value) {
+    pub(crate) async fn say(&mut self, frame: Value) {
         self.0.send(Message::text(frame.to_string())).await.unwrap();
     }
 
     /// The next frame that says something.
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         loop {
             match tokio::time::timeout(LIMIT, self.0.next())
                 .await
@@ -52,7 +57,7 @@ impl Client {
     }
 
     /// Frames until one of this type, that one included.
-    async fn until(&mut self, kind: &str) -> Vec<Value> {
+    pub(crate) async fn until(&mut self, kind: &str) -> Vec<Value> {
         let mut frames = Vec::new();
         loop {
             let frame = self.next().await;
@@ -65,7 +70,7 @@ impl Client {
     }
 
     /// The code that ends it.
-    async fn end(mut self) -> u16 {
+    pub(crate) async fn end(mut self) -> u16 {
         loop {
             match tokio::time::timeout(LIMIT, self.0.next())
                 .await
@@ -79,7 +84,7 @@ impl Client {
     }
 
     /// Whether nothing comes for a moment.
-    async fn is_quiet(&mut self) -> bool {
+    pub(crate) async fn is_quiet(&mut self) -> bool {
         let heard = async {
             loop {
                 if let Some(Ok(Message::Text(text))) = self.0.next().await {

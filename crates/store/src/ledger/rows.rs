@@ -10,6 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Cause, Conversation};
+use crate::search::Indexed;
 use crate::ts::Ts;
 
 #[derive(Debug)]
@@ -146,6 +147,19 @@ pub(super) struct MessageRow {
     pub(super) platform_event_id: Option<String>,
     pub(super) client_ref: Option<String>,
     pub(super) created_at: Ts,
+}
+
+impl MessageRow {
+    /// What it is found by.
+    pub(super) fn indexed(&self) -> Indexed<'_> {
+        Indexed {
+            brand: self.brand_id,
+            message: self.id,
+            conversation: self.conversation_id,
+            at: self.order_at.get(),
+            text: &self.text,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -5,9 +5,10 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::rows::ConversationRow;
+use super::rows::{ConversationRow, MessageRow};
 use super::{Ledger, StoredClock};
 use crate::error::StoreError;
+use crate::search::{self, Indexed};
 
 #[derive(Debug, Serialize)]
 struct ClockRow<'a> {
@@ -181,6 +182,8 @@ impl Ledger {
                 created_at,
             ]
         );
+        let texts: Vec<Indexed<'_>> = self.messages.iter().map(MessageRow::indexed).collect();
+        search::index_messages(connection, &texts).await?;
         write(connection, ATTACHMENTS, &self.attachments).await?;
         write(connection, OUTBOUND, &self.outbound).await?;
         write(connection, ACTS, &self.acts).await?;

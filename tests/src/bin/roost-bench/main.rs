@@ -16,6 +16,7 @@ mod broker;
 mod ceiling;
 mod cpu;
 mod flow;
+mod growth;
 mod house;
 mod ingest;
 mod latency;
@@ -40,6 +41,8 @@ enum Bench {
     Ingest(ingest::Ingest),
     /// Webhook POST to frame on a stream, on an idle system.
     Latency(latency::Latency),
+    /// Lists, filters and searches of a large brand, as ratios to those of a small one.
+    Growth(growth::Growth),
     /// The first ceiling's server, in a process of its own like the ingester.
     #[command(hide = true)]
     BareHandler(bare::BareHandler),
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         match cli.bench {
             Bench::Ingest(bench) => Box::pin(ingest::run(&bench)).await,
             Bench::Latency(bench) => Box::pin(latency::run(&bench)).await,
+            Bench::Growth(bench) => Box::pin(growth::run(&bench)).await,
             Bench::BareHandler(handler) => bare::serve(&handler).await,
         }
     })

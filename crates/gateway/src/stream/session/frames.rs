@@ -19,7 +19,7 @@ pub(super) enum Incoming {
 pub(super) struct Auth {
     #[expect(dead_code, reason = "was looked at before; the field has to be known")]
     r#type: String,
-    /// An access token.
+    /// An access token or an API key.
     pub(super) token: String,
     /// The cursor of the last event seen.
     #[serde(default)]
