@@ -16,3 +16,5 @@ pub mod preview;
 pub mod role;
 pub mod routing;
 pub mod sla;
+pub mod template;
+pub mod text;
