@@ -2,12 +2,15 @@
 
 pub(crate) mod account;
 pub(crate) mod assignment;
+pub(crate) mod attributes;
 pub(crate) mod brand;
+pub(crate) mod canned_replies;
 pub(crate) mod channels;
 pub(crate) mod connect;
 pub(crate) mod conversations;
 pub(crate) mod docs;
 pub(crate) mod feed;
+pub(crate) mod labels;
 pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod sessions;

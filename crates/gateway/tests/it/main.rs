@@ -10,6 +10,7 @@
 )]
 
 mod account;
+mod canned_replies;
 mod connect;
 mod conversations;
 mod customer;
@@ -17,6 +18,7 @@ mod feed;
 mod harness;
 mod input;
 mod isolation;
+mod labels;
 mod members;
 mod messages;
 mod stream;
