@@ -46,6 +46,7 @@ codes! {
     InvalidRequest = "invalid_request", 400, "The request breaks the schema";
     InvalidJson = "invalid_json", 400, "The body is not valid JSON";
     InvalidCursor = "invalid_cursor", 400, "The cursor is not one of ours";
+    CannotMergeWithItself = "cannot_merge_with_itself", 400, "A contact can't be merged with itself";
     CursorMismatch = "cursor_mismatch", 400, "The cursor belongs to another filter, order or brand";
     Unauthenticated = "unauthenticated", 401, "A valid access token is needed";
     InvalidCredentials = "invalid_credentials", 401, "Address or password are wrong";

@@ -116,6 +116,16 @@ routes! {
     get    "/v1/conversations/{id}/assignments"     ConversationsRead  => api::assignment::list;
     get    "/v1/conversations/{id}/timeline"        ConversationsRead  => api::timeline::list;
     get    "/v1/conversations/{id}/sla"             ConversationsRead  => api::timeline::clocks;
+    get    "/v1/contacts"                           ContactsRead       => api::contacts::list;
+    get    "/v1/contacts/{id}"                      ContactsRead       => api::contacts::get;
+    patch  "/v1/contacts/{id}"                      ContactsWrite      => api::contacts::patch;
+    get    "/v1/contacts/{id}/conversations"        ConversationsRead  => api::contacts::conversations;
+    put    "/v1/contacts/{id}/block"                ContactsBlock      => api::contacts::block;
+    delete "/v1/contacts/{id}/block"                ContactsBlock      => api::contacts::unblock;
+    put    "/v1/contacts/{id}/erasure"              ContactsErase      => api::contacts::erase;
+    post   "/v1/contact-merges"                     ContactsWrite      => api::contact_merges::create;
+    get    "/v1/contact-merges/{id}"                ContactsRead       => api::contact_merges::get;
+    delete "/v1/contact-merges/{id}"                ContactsWrite      => api::contact_merges::delete;
     put    "/v1/conversations/{id}/read"            ConversationsRead  => api::signs::read;
     put    "/v1/conversations/{id}/typing"          MessagesWrite      => api::signs::typing;
     get    "/v1/messages/{id}"                      ConversationsRead  => api::messages::get;

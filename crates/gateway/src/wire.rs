@@ -6,6 +6,7 @@ pub(crate) mod brand;
 pub(crate) mod canned_reply;
 pub(crate) mod channel;
 pub(crate) mod clock;
+pub(crate) mod contact;
 pub(crate) mod conversation;
 pub(crate) mod event;
 pub(crate) mod label;

@@ -12,8 +12,11 @@
 mod account;
 mod canned_replies;
 mod connect;
+mod contact_merges;
+mod contacts;
 mod conversations;
 mod customer;
+mod erasure;
 mod feed;
 mod harness;
 mod input;
