@@ -53,6 +53,18 @@ pub enum EventType {
     SlaBreachWithdrawn,
     /// A contact was seen for the first time.
     ContactCreated,
+    /// A contact's name, attributes or external id changed.
+    ContactUpdated,
+    /// Another contact's identities and conversations became its own.
+    ContactMerged,
+    /// A merge was undone.
+    ContactUnmerged,
+    /// Their messages are kept and do nothing from now on.
+    ContactBlocked,
+    /// Their next message opens a conversation again.
+    ContactUnblocked,
+    /// Everything personal about them is gone.
+    ContactErased,
     /// An account was connected.
     ChannelConnected,
     /// The platform no longer accepts our token.
@@ -99,6 +111,12 @@ impl EventType {
             Self::SlaRetargeted => "sla.retargeted",
             Self::SlaBreachWithdrawn => "sla.breach_withdrawn",
             Self::ContactCreated => "contact.created",
+            Self::ContactUpdated => "contact.updated",
+            Self::ContactMerged => "contact.merged",
+            Self::ContactUnmerged => "contact.unmerged",
+            Self::ContactBlocked => "contact.blocked",
+            Self::ContactUnblocked => "contact.unblocked",
+            Self::ContactErased => "contact.erased",
             Self::ChannelConnected => "channel.connected",
             Self::ChannelReauthRequired => "channel.reauth_required",
             Self::ChannelDisconnected => "channel.disconnected",

@@ -16,4 +16,6 @@ pub mod preview;
 pub mod role;
 pub mod routing;
 pub mod sla;
+pub mod template;
 pub mod terms;
+pub mod text;

@@ -2,14 +2,19 @@
 
 pub(crate) mod account;
 pub(crate) mod assignment;
+pub(crate) mod attributes;
 pub(crate) mod brand;
+pub(crate) mod canned_replies;
 pub(crate) mod channels;
 pub(crate) mod connect;
+pub(crate) mod contact_merges;
+pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod counts;
 pub(crate) mod docs;
 pub(crate) mod feed;
 mod filters;
+pub(crate) mod labels;
 pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod saved_filters;

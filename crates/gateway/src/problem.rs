@@ -7,7 +7,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
-use roost_store::StoreError;
+use roost_store::{Changed, Deleted, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -48,6 +48,7 @@ codes! {
     InvalidRequest = "invalid_request", 400, "The request breaks the schema";
     InvalidJson = "invalid_json", 400, "The body is not valid JSON";
     InvalidCursor = "invalid_cursor", 400, "The cursor is not one of ours";
+    CannotMergeWithItself = "cannot_merge_with_itself", 400, "A contact can't be merged with itself";
     CursorMismatch = "cursor_mismatch", 400, "The cursor belongs to another filter, order or brand";
     Unauthenticated = "unauthenticated", 401, "A valid access token is needed";
     InvalidCredentials = "invalid_credentials", 401, "Address or password are wrong";
@@ -303,6 +304,26 @@ impl Problem {
             response.insert_header((ALLOW, methods.as_str()));
         }
         response.body(self.body(request_id).to_string())
+    }
+}
+
+/// What a conditional change gave, or why it was not made.
+pub(crate) fn changed<T>(outcome: Changed<T>) -> Result<T, Problem> {
+    match outcome {
+        Changed::Done(value) => Ok(value),
+        Changed::Missing => Err(Problem::not_found()),
+        Changed::Stale { version } => {
+            Err(Problem::new(Code::VersionConflict).extra("current_version", version.into()))
+        }
+    }
+}
+
+/// Why something was not deleted, if it wasn't.
+pub(crate) fn deleted(outcome: Deleted) -> Result<(), Problem> {
+    match outcome {
+        Deleted::Done => Ok(()),
+        Deleted::Missing => Err(Problem::not_found()),
+        Deleted::InUse { count } => Err(Problem::new(Code::InUse).extra("count", count.into())),
     }
 }
 

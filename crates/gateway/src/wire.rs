@@ -1,11 +1,15 @@
 //! What goes over the wire, by resource.
 
 pub(crate) mod assignment;
+pub(crate) mod attribute;
 pub(crate) mod brand;
+pub(crate) mod canned_reply;
 pub(crate) mod channel;
 pub(crate) mod clock;
+pub(crate) mod contact;
 pub(crate) mod conversation;
 pub(crate) mod event;
+pub(crate) mod label;
 pub(crate) mod list;
 pub(crate) mod member;
 pub(crate) mod message;

@@ -33,7 +33,7 @@ impl InboxMetrics {
         Self {
             events: metrics.counter_vec(
                 "roost_inbox_events_total",
-                "Events by outcome: stored, duplicate, raw, read, typing, revoked.",
+                "Events by outcome: stored, duplicate, raw, blocked, erased, read, typing, revoked.",
                 &["outcome"],
             ),
             batch_size: metrics.histogram(

@@ -11,6 +11,8 @@ pub(crate) struct Candidate {
     pub(crate) status: Status,
     pub(crate) opened_at: Timestamp,
     pub(crate) resolved_at: Option<Timestamp>,
+    /// Whether its contact was blocked since: the next message opens another.
+    pub(crate) is_closed_for_good: bool,
 }
 
 /// What a message is to the choice.
@@ -48,7 +50,8 @@ pub(crate) fn place(
         Incoming::Outbound | Incoming::History => Some(last.id),
         Incoming::Inbound => {
             let resolved_at = last.resolved_at.unwrap_or(last.opened_at);
-            reopens(resolved_at, at, window_hours).then_some(last.id)
+            let is_back = !last.is_closed_for_good && reopens(resolved_at, at, window_hours);
+            is_back.then_some(last.id)
         }
     }
 }
@@ -68,6 +71,7 @@ mod tests {
             status,
             opened_at: at(opened),
             resolved_at: resolved.map(at),
+            is_closed_for_good: false,
         }
     }
 
@@ -94,6 +98,19 @@ mod tests {
         assert_eq!(place(&[last], Incoming::Inbound, at(82), 72), None);
         assert_eq!(place(&[last], Incoming::Inbound, at(11), 0), None);
         assert_eq!(place(&[], Incoming::Inbound, at(11), 72), None);
+    }
+
+    #[test]
+    fn what_was_closed_by_a_block_never_reopens_but_takes_our_own_message() {
+        let last = Candidate {
+            is_closed_for_good: true,
+            ..candidate(1, Status::Resolved, 0, Some(10))
+        };
+        assert_eq!(place(&[last], Incoming::Inbound, at(11), 72), None);
+        assert_eq!(
+            place(&[last], Incoming::Outbound, at(11), 72),
+            Some(last.id)
+        );
     }
 
     #[test]

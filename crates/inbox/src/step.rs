@@ -4,6 +4,7 @@
 //! so the broker may deliver a batch again after a crash between commit and acknowledgement.
 
 mod apply;
+mod aside;
 mod echo;
 mod typing;
 
@@ -11,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use roost_domain::ids::{BrandId, ChannelId};
-use roost_store::contacts::{self, IdentityName, Known, Profile};
+use roost_store::audit::Auditor;
+use roost_store::contacts::{self, IdentityName, Known, Profile, Recall};
 use roost_store::inbound::{self, ChannelInfo, InboundEvent};
 use roost_store::ledger::{Actor, Cause, IdentityKey, Ledger};
 use roost_store::outbound;
@@ -30,6 +32,8 @@ pub struct Rules {
     pub reopen_window_hours: u32,
     /// The numeric id of our own X app: what echoes of our sends carry.
     pub x_app_id: String,
+    /// Holds the key of the digests by which those who were erased are recognised.
+    pub audit: Auditor,
 }
 
 /// What a batch came to.
@@ -41,6 +45,10 @@ pub struct Done {
     pub duplicates: usize,
     /// Events kept raw.
     pub raw: usize,
+    /// Messages of blocked contacts.
+    pub blocked: usize,
+    /// Events older than the erasure of their contact, dropped.
+    pub erased: usize,
     /// Reading marks.
     pub reads: usize,
     /// Accounts that revoked our access.
@@ -133,12 +141,19 @@ async fn handle(tx: &mut IngestTx, rules: &Rules, events: Vec<Event>) -> Result<
         .map(|one| (one.route.brand, one.route.channel))
         .collect();
     let channels = inbound::channels(tx.conn(), &wanted).await?;
-    let (signs, placed): (Vec<Placed>, Vec<Placed>) = placed
+    let (signs, mut placed): (Vec<Placed>, Vec<Placed>) = placed
         .into_iter()
         .partition(|one| matches!(one.event.meaning, Meaning::Typing { .. }));
     done.typing = typing::find(tx, &signs).await?;
 
-    let customers = contacts::resolve(tx.conn(), &customers(&placed)).await?;
+    let newest = aside::newest(&placed);
+    let recall = Recall {
+        audit: &rules.audit,
+        newest: &newest,
+    };
+    let wanted = customers(&placed);
+    let customers = contacts::resolve_unless_erased(tx.conn(), &wanted, Some(recall)).await?;
+    done.erased = aside::drop_erased(tx, &customers, &mut placed).await?;
     let mut ledger = Ledger::begin(tx.conn(), &brands).await?;
     let keys: BTreeSet<IdentityKey> = placed
         .iter()
@@ -159,7 +174,7 @@ async fn handle(tx: &mut IngestTx, rules: &Rules, events: Vec<Event>) -> Result<
         channels,
         customers,
     };
-    let strays = apply::apply_all(tx, &mut ledger, &desk, placed, &mut done).await?;
+    let applied = apply::apply_all(tx, &mut ledger, &desk, placed, &mut done).await?;
     for (route, request_id) in revoked {
         let cause = Cause::new(Actor::External, Some(request_id));
         let news = inbound::access_revoked(tx.conn(), route.brand, route.channel, &cause).await?;
@@ -167,7 +182,8 @@ async fn handle(tx: &mut IngestTx, rules: &Rules, events: Vec<Event>) -> Result<
     }
     done.refolds = ledger.refold(tx.conn(), &Cause::system()).await?;
     done.events = ledger.flush(tx.conn()).await?;
-    outbound::note_strays(tx.conn(), &strays).await?;
+    outbound::note_strays(tx.conn(), &applied.strays).await?;
+    aside::keep_blocked(tx, applied.blocked).await?;
     Ok(done)
 }
 

@@ -159,6 +159,8 @@ impl Tools {
             ("stored", done.stored),
             ("duplicate", done.duplicates),
             ("raw", done.raw),
+            ("blocked", done.blocked),
+            ("erased", done.erased),
             ("read", done.reads),
             ("typing", done.typing.len()),
             ("revoked", done.revoked),

@@ -112,7 +112,11 @@ fn required(roles: &BTreeSet<&'static str>) -> Vec<&'static str> {
         keys.push("secrets_keys");
     }
     if roles.contains("gateway") {
-        keys.extend(["jwt_secret", "audit_key"]);
+        keys.push("jwt_secret");
+    }
+    // The inbox recognises by it who was erased.
+    if roles.contains("gateway") || roles.contains("inbox") {
+        keys.push("audit_key");
     }
     if roles.contains("ingester") {
         keys.push("x_consumer_secret");
@@ -309,6 +313,7 @@ impl House {
             rules: roost_inbox::step::Rules {
                 reopen_window_hours: u32::try_from(window)?,
                 x_app_id: self.config.x.app_id.clone(),
+                audit: Auditor::new(self.config.keys.audit_key_bytes()?),
             },
             partitions: self.config.broker.partitions,
             health: self.health.clone(),

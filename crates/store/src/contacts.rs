@@ -1,15 +1,31 @@
 //! Customers and their accounts on the platforms.
 
+mod blocked;
+mod change;
+mod list;
+
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
 use roost_domain::ids::{BrandId, ChannelId, ContactId, ConversationId, IdentityId};
+use roost_domain::text::search_key;
 use serde::Serialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::audit::Auditor;
+use crate::erasure;
 use crate::error::StoreError;
 use crate::search::{self, NamedContact};
+use crate::ts::Ts;
+pub(crate) use blocked::close_all;
+pub use blocked::{BlockOutcome, BlockedMessage, block, keep_blocked, unblock};
+pub use change::{ContactChange, ContactOutcome, change};
+pub use list::{
+    ContactDetail, ContactFilter, ContactKey, ContactSort, StoredIdentity, conversations_of, find,
+    list,
+};
 
 /// A customer's account on a platform.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,8 +56,25 @@ pub struct Known {
     pub identity: IdentityId,
     /// The customer.
     pub contact: ContactId,
+    /// The contact that keeps what the platform tells of the account: the one that it was made with.
+    pub home: ContactId,
     /// Whether this transaction saw the customer first.
     pub is_new: bool,
+    /// Whether the customer's messages are kept and do nothing.
+    pub is_blocked: bool,
+    /// No conversation that was resolved before this reopens.
+    pub unblocked_at: Option<Timestamp>,
+    /// What is older belongs to somebody who was erased, and is dropped.
+    pub erased_before: Option<Timestamp>,
+}
+
+/// How those who were erased are recognised.
+#[derive(Debug, Clone, Copy)]
+pub struct Recall<'a> {
+    /// Holds the key of their digests.
+    pub audit: &'a Auditor,
+    /// The newest event of each account in the batch.
+    pub newest: &'a HashMap<IdentityName, Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,9 +84,12 @@ struct Row<'a> {
     contact_id: Uuid,
     platform: &'a str,
     external_id: &'a str,
-    name: Option<&'a str>,
+    name: &'a str,
+    name_key: String,
     handle: Option<&'a str>,
+    handle_key: String,
     avatar_url: Option<&'a str>,
+    erased_before: Option<Timestamp>,
 }
 
 impl Row<'_> {
@@ -61,7 +97,7 @@ impl Row<'_> {
         NamedContact {
             brand: BrandId(self.brand_id),
             id: ContactId(self.contact_id),
-            name: self.name.unwrap_or(self.external_id),
+            name: self.name,
             handle: self.handle,
         }
     }
@@ -79,34 +115,67 @@ pub async fn resolve(
     connection: &mut PgConnection,
     wanted: &BTreeMap<IdentityName, Option<Profile>>,
 ) -> Result<HashMap<IdentityName, Known>, StoreError> {
+    resolve_unless_erased(connection, wanted, None).await
+}
+
+/// As [`resolve`], but makes none for an account that was erased, unless something of it is newer than
+/// the erasure.
+///
+/// # Errors
+/// When the database fails.
+pub async fn resolve_unless_erased(
+    connection: &mut PgConnection,
+    wanted: &BTreeMap<IdentityName, Option<Profile>>,
+    recall: Option<Recall<'_>>,
+) -> Result<HashMap<IdentityName, Known>, StoreError> {
     if wanted.is_empty() {
         return Ok(HashMap::new());
     }
     let mut known = lock(connection, wanted).await?;
-    let missing: Vec<Row<'_>> = wanted
+    let unknown: Vec<&IdentityName> = wanted
         .iter()
-        .filter(|(name, _)| !known.contains_key(*name))
-        .filter_map(|(name, profile)| {
-            let profile = profile.as_ref()?;
+        .filter(|(name, profile)| profile.is_some() && !known.contains_key(*name))
+        .map(|(name, _)| name)
+        .collect();
+    let erased = match recall {
+        Some(recall) => erasure::recall(connection, recall.audit, &unknown).await?,
+        None => HashMap::new(),
+    };
+    let is_gone = |name: &IdentityName| {
+        let newest = recall.and_then(|recall| recall.newest.get(name));
+        erased
+            .get(name)
+            .is_some_and(|at| newest.is_none_or(|newest| newest <= at))
+    };
+    let missing: Vec<Row<'_>> = unknown
+        .into_iter()
+        .filter(|name| !is_gone(name))
+        .filter_map(|name| {
+            let profile = wanted.get(name)?.as_ref()?;
+            let shown = profile.name.as_deref().or(profile.handle.as_deref());
+            let shown = shown.unwrap_or(&name.external_id);
             Some(Row {
                 brand_id: name.brand.0,
                 id: Uuid::now_v7(),
                 contact_id: Uuid::now_v7(),
                 platform: &name.platform,
                 external_id: &name.external_id,
-                name: profile.name.as_deref().or(profile.handle.as_deref()),
+                name: shown,
+                name_key: search_key(shown),
                 handle: profile.handle.as_deref(),
+                handle_key: search_key(profile.handle.as_deref().unwrap_or_default()),
                 avatar_url: profile.avatar_url.as_deref(),
+                erased_before: erased.get(name).copied(),
             })
         })
         .collect();
     if !missing.is_empty() {
         // The contact has to stand before the identity refers to it; one that lost the race goes again.
         sqlx::query(
-            "insert into contacts (brand_id, id, name, handle, avatar_url)
-             select brand_id, contact_id, coalesce(name, external_id), handle, avatar_url
-             from jsonb_to_recordset($1) as t (brand_id uuid, contact_id uuid, external_id text, name text,
-                                              handle text, avatar_url text)",
+            "insert into contacts (brand_id, id, name, name_key, handle, handle_key, avatar_url)
+             select brand_id, contact_id, name, name_key, handle, handle_key, avatar_url
+             from jsonb_to_recordset($1) as t (brand_id uuid, contact_id uuid, name text, name_key text,
+                                              handle text, handle_key text, avatar_url text)",
         )
         .bind(Json(&missing))
         .execute(&mut *connection)
@@ -114,10 +183,10 @@ pub async fn resolve(
         let named: Vec<NamedContact<'_>> = missing.iter().map(Row::named).collect();
         search::index_contacts(connection, &named).await?;
         let made: Vec<(Uuid,)> = sqlx::query_as(
-            "insert into identities (brand_id, id, contact_id, platform, scope, external_id)
-             select brand_id, id, contact_id, platform, '', external_id
+            "insert into identities (brand_id, id, contact_id, platform, scope, external_id, erased_before)
+             select brand_id, id, contact_id, platform, '', external_id, erased_before
              from jsonb_to_recordset($1) as t (brand_id uuid, id uuid, contact_id uuid, platform text,
-                                              external_id text)
+                                              external_id text, erased_before timestamptz)
              order by brand_id, platform, external_id
              on conflict on constraint identities_external_key do nothing
              returning id",
@@ -157,8 +226,9 @@ async fn lock(
         .keys()
         .map(|name| name.external_id.as_str())
         .collect();
-    let rows: Vec<(Uuid, Uuid, Uuid, String, String)> = sqlx::query_as(
-        "select i.brand_id, i.id, i.contact_id, i.platform, i.external_id
+    let rows: Vec<KnownRow> = sqlx::query_as(
+        "select i.brand_id, i.id, i.contact_id, coalesce(i.home_id, i.contact_id) as home_id, i.platform,
+                i.external_id, i.is_blocked, i.unblocked_at, i.erased_before
          from identities i
          where (i.brand_id, i.platform, i.scope, i.external_id) in (
              select brand_id, platform, '', external_id
@@ -172,22 +242,37 @@ async fn lock(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(brand, id, contact, platform, external_id)| {
+        .map(|row| {
             let name = IdentityName {
-                brand: BrandId(brand),
-                platform,
-                external_id,
+                brand: BrandId(row.brand_id),
+                platform: row.platform,
+                external_id: row.external_id,
             };
-            (
-                name,
-                Known {
-                    identity: IdentityId(id),
-                    contact: ContactId(contact),
-                    is_new: false,
-                },
-            )
+            let known = Known {
+                identity: IdentityId(row.id),
+                contact: ContactId(row.contact_id),
+                home: ContactId(row.home_id),
+                is_new: false,
+                is_blocked: row.is_blocked,
+                unblocked_at: row.unblocked_at.map(Ts::get),
+                erased_before: row.erased_before.map(Ts::get),
+            };
+            (name, known)
         })
         .collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct KnownRow {
+    brand_id: Uuid,
+    id: Uuid,
+    contact_id: Uuid,
+    home_id: Uuid,
+    platform: String,
+    external_id: String,
+    is_blocked: bool,
+    unblocked_at: Option<Ts>,
+    erased_before: Option<Ts>,
 }
 
 async fn take_over_profiles(
@@ -200,7 +285,9 @@ async fn take_over_profiles(
         brand_id: Uuid,
         id: Uuid,
         name: Option<&'a str>,
+        name_key: Option<String>,
         handle: Option<&'a str>,
+        handle_key: Option<String>,
         avatar_url: Option<&'a str>,
     }
     let changes: Vec<Change<'_>> = wanted
@@ -211,9 +298,11 @@ async fn take_over_profiles(
             let one = known.get(name).filter(|one| !one.is_new)?;
             Some(Change {
                 brand_id: name.brand.0,
-                id: one.contact.0,
+                id: one.home.0,
                 name: profile.name.as_deref(),
+                name_key: profile.name.as_deref().map(search_key),
                 handle: profile.handle.as_deref(),
+                handle_key: profile.handle.as_deref().map(search_key),
                 avatar_url: profile.avatar_url.as_deref(),
             })
         })
@@ -222,13 +311,17 @@ async fn take_over_profiles(
         return Ok(());
     }
     let renamed: Vec<(Uuid, Uuid, String, Option<String>)> = sqlx::query_as(
-        "update contacts c set name = coalesce(t.name, c.name), handle = coalesce(t.handle, c.handle),
-                avatar_url = coalesce(t.avatar_url, c.avatar_url)
-         from jsonb_to_recordset($1) as t (brand_id uuid, id uuid, name text, handle text, avatar_url text)
-         where c.brand_id = t.brand_id and c.id = t.id
+        "update contacts c
+         set name = case when c.is_renamed then c.name else coalesce(t.name, c.name) end,
+             name_key = case when c.is_renamed then c.name_key else coalesce(t.name_key, c.name_key) end,
+             handle = coalesce(t.handle, c.handle), handle_key = coalesce(t.handle_key, c.handle_key),
+             avatar_url = coalesce(t.avatar_url, c.avatar_url), version = version + 1, updated_at = now()
+         from jsonb_to_recordset($1) as t (brand_id uuid, id uuid, name text, name_key text, handle text,
+                                          handle_key text, avatar_url text)
+         where c.brand_id = t.brand_id and c.id = t.id and c.erased_at is null
            and (c.name, coalesce(c.handle, ''), coalesce(c.avatar_url, ''))
-               is distinct from (coalesce(t.name, c.name), coalesce(t.handle, c.handle, ''),
-                                 coalesce(t.avatar_url, c.avatar_url, ''))
+               is distinct from (case when c.is_renamed then c.name else coalesce(t.name, c.name) end,
+                                 coalesce(t.handle, c.handle, ''), coalesce(t.avatar_url, c.avatar_url, ''))
          returning c.brand_id, c.id, c.name, c.handle",
     )
     .bind(Json(&changes))

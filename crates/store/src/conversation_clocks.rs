@@ -19,6 +19,8 @@ pub struct ShownClock {
     pub cycle: i32,
     /// `running`, `met`, `met_late` or `cancelled`.
     pub state: String,
+    /// Why it was cancelled, where that was no resolve: `blocked` or `erased`.
+    pub cancelled_as: Option<String>,
     /// Whose target it took.
     pub policy: PolicyId,
     /// Its target.
@@ -45,6 +47,7 @@ struct Row {
     kind: String,
     cycle: i32,
     state: String,
+    cancelled_as: Option<String>,
     policy_id: Uuid,
     target_seconds: i64,
     started_at: Ts,
@@ -69,7 +72,7 @@ pub async fn list(
         .fetch_one(tx.conn())
         .await?;
     let rows: Vec<Row> = sqlx::query_as(
-        "select id, kind, cycle, state, policy_id, target_seconds, started_at, due_at, warned_at, breached_at,
+        "select id, kind, cycle, state, cancelled_as, policy_id, target_seconds, started_at, due_at, warned_at, breached_at,
                 settled_at, settled_by, started_by
          from sla_clocks where brand_id = $1 and conversation_id = $2
          order by cycle desc, started_at desc, id desc limit 200",
@@ -84,6 +87,8 @@ pub async fn list(
             id: ClockId(row.id),
             kind: row.kind,
             cycle: row.cycle,
+            // A late message may have it run again.
+            cancelled_as: row.cancelled_as.filter(|_| row.state == "cancelled"),
             state: row.state,
             policy: PolicyId(row.policy_id),
             target_seconds: row.target_seconds,

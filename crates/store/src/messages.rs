@@ -35,6 +35,8 @@ pub struct StoredMessage {
     pub text: String,
     /// Whether the platform keeps its content from us, as with encrypted chats.
     pub is_unreadable: bool,
+    /// Whether it came while its contact was blocked, and does nothing.
+    pub is_blocked: bool,
     /// The platform's entities.
     pub entities: Option<Value>,
     /// The option that the customer chose.
@@ -101,6 +103,7 @@ struct Row {
     author_name: Option<String>,
     text: String,
     is_unreadable: bool,
+    is_blocked: bool,
     entities: Option<Value>,
     quick_reply_answer: Option<Value>,
     order_at: Ts,
@@ -148,6 +151,7 @@ impl Row {
             author_name: self.author_name,
             text: self.text,
             is_unreadable: self.is_unreadable,
+            is_blocked: self.is_blocked,
             entities: self.entities,
             quick_reply_answer: self.quick_reply_answer,
             order_at: self.order_at.get(),
@@ -168,7 +172,7 @@ macro_rules! select_messages {
             "select m.id, m.conversation_id, m.kind, m.author_type,
                     coalesce(m.author_id, case when m.author_type = 'contact' then c.contact_id end) as author_id,
                     case m.author_type when 'contact' then p.name when 'member' then w.name end as author_name,
-                    m.text, m.is_unreadable, m.entities, m.quick_reply_answer, m.order_at, m.order_no, m.sent_at, m.platform_event_id,
+                    m.text, m.is_unreadable, m.is_blocked, m.entities, m.quick_reply_answer, m.order_at, m.order_no, m.sent_at, m.platform_event_id,
                     m.client_ref, m.created_at, o.state, o.needs_decision, o.not_before, o.code, o.detail, o.attempt_no,
                     coalesce(case when o.state = 'sent' then m.sent_at end, o.attempt_started_at, o.queued_at)
                         as delivery_at

@@ -180,7 +180,7 @@ pub async fn forget_messages(tx: &mut BrandTx, ids: &[MessageId]) -> Result<(), 
     Ok(())
 }
 
-/// Has a customer found no more, nor any message of their conversations.
+/// Has a customer found no more, nor who was merged into them, nor any message of their conversations.
 ///
 /// # Errors
 /// When the database fails.
@@ -194,7 +194,9 @@ pub async fn forget_contact(tx: &mut BrandTx, id: ContactId) -> Result<(), Store
          ), texts as (
              delete from message_terms where brand_id = $1 and message_id in (select id from messages_of)
          )
-         delete from contact_terms where brand_id = $1 and contact_id = $2",
+         delete from contact_terms where brand_id = $1
+           and (contact_id = $2 or contact_id in (
+               select p.id from contacts p where p.brand_id = $1 and p.merged_into = $2))",
     )
     .bind(brand.0)
     .bind(id.0)

@@ -11,11 +11,10 @@ use roost_store::{BrandTx, StoreError, on_constraint};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::conversations::read_if_match;
 use super::filters::{FilterInput, read_sort};
 use crate::app::App;
 use crate::auth::{Actor, Answer};
-use crate::input::{Body, Checks, Id, Query};
+use crate::input::{Body, Checks, Id, Query, if_match};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::wire::list::{Cursors, Paged};
 use crate::wire::saved_filter::{CreateSavedFilter, SavedFilterPatch, SavedFilterView};
@@ -166,7 +165,7 @@ pub(crate) async fn patch(
     id: Id<SavedFilterId>,
     body: Body<SavedFilterPatch>,
 ) -> Result<HttpResponse, Problem> {
-    let if_version = read_if_match(&request)?;
+    let if_version = if_match(&request)?;
     let SavedFilterPatch { name, filter, sort } = body.0;
     let mut checks = Checks::default();
     let name = name.map(|name| checks.line("/name", &name, 1, 100));

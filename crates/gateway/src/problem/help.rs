@@ -56,6 +56,7 @@ impl Code {
             Self::ConversationExists => {
                 "A customer has one unresolved conversation at a time over a channel. `conversation_id` is that one: write there."
             }
+            Self::CannotMergeWithItself => "A merge needs two contacts.",
             Self::AlreadyMember => "The person can sign in and switch to this brand.",
             Self::AlreadyMerged => {
                 "A merged contact can't be merged again before that merge is undone."

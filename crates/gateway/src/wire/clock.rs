@@ -23,6 +23,8 @@ pub(crate) struct ClockView {
     cycle: i32,
     /// `running`, `breached` (and running on), `met`, `met_late` or `cancelled`.
     state: String,
+    /// Why it was cancelled, where that was no resolve: `blocked` or `erased`.
+    cancelled_as: Option<String>,
     policy_id: String,
     target_seconds: i64,
     /// None: calendar time.
@@ -63,6 +65,7 @@ impl ClockView {
             id: clock.id.to_string(),
             kind: clock.kind,
             cycle: clock.cycle,
+            cancelled_as: clock.cancelled_as,
             state: if is_running && clock.breached_at.is_some() {
                 "breached".to_owned()
             } else {

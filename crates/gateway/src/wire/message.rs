@@ -19,6 +19,8 @@ pub(crate) struct MessageView {
     text: String,
     /// True where the platform keeps the content from us, as with encrypted chats.
     unreadable: bool,
+    /// True where it came while its contact was blocked: it is kept and does nothing.
+    blocked: bool,
     /// The platform's entities, as it gave them.
     #[schema(value_type = Option<Object>)]
     entities: Option<Value>,
@@ -94,6 +96,7 @@ impl From<StoredMessage> for MessageView {
             },
             text: row.text,
             unreadable: row.is_unreadable,
+            blocked: row.is_blocked,
             entities: row.entities,
             attachments: row.attachments.into_iter().map(Into::into).collect(),
             quick_replies: Vec::new(),

@@ -10,14 +10,19 @@
 )]
 
 mod account;
+mod canned_replies;
 mod connect;
+mod contact_merges;
+mod contacts;
 mod conversations;
 mod customer;
 mod document;
+mod erasure;
 mod feed;
 mod harness;
 mod input;
 mod isolation;
+mod labels;
 mod members;
 mod messages;
 mod paging;

@@ -8,7 +8,7 @@ use roost_domain::event::EventType;
 use roost_domain::ids::{BrandId, ConversationId, MessageId};
 use roost_platforms::x::fingerprint::fingerprint;
 use roost_platforms::x::normalise::{Attachment, PlatformMessage};
-use roost_store::contacts::Known;
+use roost_store::contacts::{BlockedMessage, Known};
 use roost_store::inbound::{self, ChannelInfo};
 use roost_store::ledger::{
     Actor, Cause, IdentityKey, Ledger, NewAttachment, NewConversation, NewMessage,
@@ -24,6 +24,14 @@ use crate::read::Meaning;
 /// Which conversations each customer has on each channel, as the batch goes on.
 type Threads = HashMap<IdentityKey, Vec<ConversationId>>;
 
+/// What is written once the conversations are.
+pub(super) struct Applied {
+    /// Messages of the account that no reply explains, with their fingerprints.
+    pub(super) strays: Vec<(BrandId, MessageId, [u8; 32])>,
+    /// Messages of blocked contacts.
+    pub(super) blocked: Vec<(BlockedMessage, Placed)>,
+}
+
 /// Answers the messages of the account that no reply explains, with their fingerprints.
 pub(super) async fn apply_all(
     tx: &mut IngestTx,
@@ -31,7 +39,8 @@ pub(super) async fn apply_all(
     desk: &Desk<'_>,
     mut placed: Vec<Placed>,
     done: &mut Done,
-) -> Result<Vec<(BrandId, MessageId, [u8; 32])>, StoreError> {
+) -> Result<Applied, StoreError> {
+    let mut blocked = Vec::new();
     // Within a batch the platform's order is restored, so that most late events need no refold.
     placed.sort_by_key(order_of);
     let mut threads = Threads::new();
@@ -71,6 +80,14 @@ pub(super) async fn apply_all(
             channel,
             one: &one,
         };
+        if customer.is_blocked
+            && !is_ours(&one)
+            && let Some(message) = thread.blocked()
+        {
+            done.blocked += 1;
+            blocked.push((message, one));
+            continue;
+        }
         match &one.event.meaning {
             Meaning::Read { up_to, at, .. } => done.reads += usize::from(thread.read(*up_to, *at)),
             Meaning::Message(message) if is_ours(&one) => {
@@ -96,10 +113,10 @@ pub(super) async fn apply_all(
             Meaning::Typing { .. } | Meaning::Revoked { .. } | Meaning::Raw(_) => {}
         }
     }
-    Ok(strays)
+    Ok(Applied { strays, blocked })
 }
 
-fn order_of(one: &Placed) -> (Timestamp, i64) {
+pub(super) fn order_of(one: &Placed) -> (Timestamp, i64) {
     match &one.event.meaning {
         Meaning::Message(message) => (message.sent_at, message.event_no),
         Meaning::Unreadable { at, .. } => (*at, 0),
@@ -155,6 +172,10 @@ impl Thread<'_> {
                 status: conversation.state.status,
                 opened_at: conversation.opened_at,
                 resolved_at: conversation.state.resolved_at,
+                is_closed_for_good: self.customer.unblocked_at.is_some_and(|at| {
+                    let resolved_at = conversation.state.resolved_at;
+                    resolved_at.is_some_and(|resolved_at| resolved_at <= at)
+                }),
             })
             .collect()
     }
@@ -166,6 +187,27 @@ impl Thread<'_> {
             self.ledger.customer_read(id, up_to, at, &cause);
         }
         found.is_some()
+    }
+
+    /// What a blocked customer wrote, if that is what the event is. It goes to the conversation that
+    /// they had last and does nothing there.
+    fn blocked(&self) -> Option<BlockedMessage> {
+        let connected_at = self.channel.connected_at;
+        let message = match &self.one.event.meaning {
+            Meaning::Message(message) => incoming(message, self.one, connected_at),
+            Meaning::Unreadable { at, .. } => unreadable(*at, self.one, connected_at),
+            Meaning::Read { .. }
+            | Meaning::Typing { .. }
+            | Meaning::Revoked { .. }
+            | Meaning::Raw(_) => return None,
+        };
+        Some(BlockedMessage {
+            brand: self.one.route.brand,
+            channel: self.one.route.channel,
+            contact: self.customer.contact,
+            conversation: place(&self.candidates(), Incoming::History, message.order_at, 0),
+            message,
+        })
     }
 
     /// Stores a message, in a conversation that it joins or begins.

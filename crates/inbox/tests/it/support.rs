@@ -2,15 +2,21 @@
 
 use jiff::{SignedDuration, Timestamp};
 use roost_inbox::step::{Batch, Done, Rules, handle_batch};
+use roost_store::audit::Auditor;
 use roost_tests::db::{Brand, TestDb, snowflake};
 use serde_json::{Value, json};
 
 pub(crate) const OUR_APP: &str = "4242";
 
+pub(crate) fn audit() -> Auditor {
+    Auditor::new([7; 32])
+}
+
 pub(crate) fn rules() -> Rules {
     Rules {
         reopen_window_hours: 72,
         x_app_id: OUR_APP.to_owned(),
+        audit: audit(),
     }
 }
 
