@@ -37,6 +37,12 @@ pub enum EventType {
     ConversationPriorityChanged,
     /// It moved to another team.
     ConversationTeamChanged,
+    /// It got other labels.
+    ConversationLabelsChanged,
+    /// It wants other skills.
+    ConversationSkillsChanged,
+    /// It got other attributes, or another name of the brand's own.
+    ConversationAttributesChanged,
     /// A clock began to run.
     SlaStarted,
     /// A clock passed a warning.
@@ -103,6 +109,9 @@ impl EventType {
             Self::ConversationStatusChanged => "conversation.status_changed",
             Self::ConversationPriorityChanged => "conversation.priority_changed",
             Self::ConversationTeamChanged => "conversation.team_changed",
+            Self::ConversationLabelsChanged => "conversation.labels_changed",
+            Self::ConversationSkillsChanged => "conversation.skills_changed",
+            Self::ConversationAttributesChanged => "conversation.attributes_changed",
             Self::SlaStarted => "sla.started",
             Self::SlaWarning => "sla.warning",
             Self::SlaBreached => "sla.breached",

@@ -5,6 +5,7 @@ pub(crate) mod assignment;
 pub(crate) mod attributes;
 pub(crate) mod brand;
 pub(crate) mod canned_replies;
+pub(crate) mod changes;
 pub(crate) mod channels;
 pub(crate) mod connect;
 pub(crate) mod contact_merges;

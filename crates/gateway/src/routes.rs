@@ -110,9 +110,10 @@ routes! {
     get    "/v1/channels/{id}/health"               SettingsRead       => api::channels::health;
     get    "/v1/conversations"                      ConversationsRead  => api::conversations::list;
     post   "/v1/conversations"                       MessagesWrite      => api::start::create;
+    post   "/v1/conversations/bulk"                 ConversationsWrite => api::changes::bulk;
     get    "/v1/conversations/counts"               ConversationsRead  => api::counts::get;
     get    "/v1/conversations/{id}"                 ConversationsRead  => api::conversations::get;
-    patch  "/v1/conversations/{id}"                 ConversationsWrite => api::conversations::patch;
+    patch  "/v1/conversations/{id}"                 ConversationsWrite => api::changes::patch;
     post   "/v1/conversations/{id}/undo"             ConversationsWrite => api::undo::undo;
     post   "/v1/conversations/{id}/no-reply-needed"  ConversationsWrite => api::undo::no_reply_needed;
     get    "/v1/conversations/{id}/messages"        ConversationsRead  => api::messages::list;
@@ -134,6 +135,7 @@ routes! {
     get    "/v1/contact-merges/{id}"                ContactsRead       => api::contact_merges::get;
     delete "/v1/contact-merges/{id}"                ContactsWrite      => api::contact_merges::delete;
     put    "/v1/conversations/{id}/read"            ConversationsRead  => api::signs::read;
+    put    "/v1/conversations/{id}/viewing"         ConversationsRead  => api::signs::viewing;
     put    "/v1/conversations/{id}/typing"          MessagesWrite      => api::signs::typing;
     get    "/v1/messages/{id}"                      ConversationsRead  => api::messages::get;
     post   "/v1/messages/{id}/retry"                MessagesWrite      => api::messages::retry;

@@ -1,5 +1,6 @@
 //! What members do to a conversation that is no message: its status and its priority.
 
+mod fields;
 mod undo;
 
 use jiff::Timestamp;
@@ -11,10 +12,11 @@ use uuid::Uuid;
 use crate::error::StoreError;
 use crate::ledger::{ActKind, Cause, Ledger};
 use crate::tx::BrandTx;
+pub use fields::{FieldChange, FieldRefusal, LabelChange};
 pub use undo::{Undone, no_reply_needed, undo};
 
 /// A wanted change; what is none stays.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ConversationChange {
     /// The status to set; snoozed takes its end from `snooze_until`.
     pub status: Option<Status>,
@@ -22,6 +24,8 @@ pub struct ConversationChange {
     pub snooze_until: Option<Timestamp>,
     /// How urgent.
     pub priority: Option<Priority>,
+    /// Labels, skills, attributes.
+    pub fields: FieldChange,
     /// Only if the conversation still has this version.
     pub if_version: Option<i64>,
 }
@@ -35,6 +39,8 @@ pub enum ChangeOutcome {
     Missing,
     /// It would be a second unresolved conversation with the same customer: this is the first.
     Exists(ConversationId),
+    /// The brand doesn't know what the change names.
+    Refused(FieldRefusal),
     /// It has another version by now.
     Stale {
         /// The present one.
@@ -98,6 +104,9 @@ pub async fn change(
     if let Some(priority) = change.priority {
         ledger.set_priority(id, priority, cause);
     }
+    if let Err(refusal) = fields::apply(tx, &mut ledger, id, &change.fields, cause).await? {
+        return Ok(ChangeOutcome::Refused(refusal));
+    }
     ledger.refold(tx.conn(), cause).await?;
     ledger.flush(tx.conn()).await?;
     Ok(ChangeOutcome::Done)
@@ -118,6 +127,26 @@ pub(crate) async fn lock_identity(
     .bind(brand.0)
     .bind(id.0)
     .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// As [`lock_identity`] for many, in the order of the identities' ids: a change of many conversations in
+/// one transaction begins with it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_identities(tx: &mut BrandTx, ids: &[ConversationId]) -> Result<(), StoreError> {
+    let brand = tx.brand();
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    sqlx::query(
+        "select id from identities where brand_id = $1 and id in (
+             select identity_id from conversations where brand_id = $1 and id = any ($2))
+         order by id for update",
+    )
+    .bind(brand.0)
+    .bind(ids)
+    .execute(tx.conn())
     .await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ mod post;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use roost_domain::ids::{AttachmentId, ConversationId, MessageId};
+use roost_domain::ids::{AttachmentId, ConversationId, MemberId, MessageId};
 use serde_json::Value;
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -33,6 +33,8 @@ pub struct StoredMessage {
     pub author_name: Option<String>,
     /// The whole text.
     pub text: String,
+    /// Colleagues whom a note calls.
+    pub mentions: Vec<MemberId>,
     /// Whether the platform keeps its content from us, as with encrypted chats.
     pub is_unreadable: bool,
     /// Whether it came while its contact was blocked, and does nothing.
@@ -102,6 +104,7 @@ struct Row {
     author_id: Option<Uuid>,
     author_name: Option<String>,
     text: String,
+    mentions: Vec<Uuid>,
     is_unreadable: bool,
     is_blocked: bool,
     entities: Option<Value>,
@@ -150,6 +153,7 @@ impl Row {
             author_id: self.author_id,
             author_name: self.author_name,
             text: self.text,
+            mentions: self.mentions.into_iter().map(MemberId).collect(),
             is_unreadable: self.is_unreadable,
             is_blocked: self.is_blocked,
             entities: self.entities,
@@ -171,8 +175,9 @@ macro_rules! select_messages {
         concat!(
             "select m.id, m.conversation_id, m.kind, m.author_type,
                     coalesce(m.author_id, case when m.author_type = 'contact' then c.contact_id end) as author_id,
-                    case m.author_type when 'contact' then p.name when 'member' then w.name end as author_name,
-                    m.text, m.is_unreadable, m.is_blocked, m.entities, m.quick_reply_answer, m.order_at, m.order_no, m.sent_at, m.platform_event_id,
+                    case when m.author_type = 'contact' then p.name else w.name end as author_name,
+                    m.text, array(select n.member_id from note_mentions n where n.brand_id = m.brand_id
+                          and n.message_id = m.id order by n.member_id) as mentions, m.is_unreadable, m.is_blocked, m.entities, m.quick_reply_answer, m.order_at, m.order_no, m.sent_at, m.platform_event_id,
                     m.client_ref, m.created_at, o.state, o.needs_decision, o.not_before, o.code, o.detail, o.attempt_no,
                     coalesce(case when o.state = 'sent' then m.sent_at end, o.attempt_started_at, o.queued_at)
                         as delivery_at

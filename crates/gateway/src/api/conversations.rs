@@ -1,28 +1,21 @@
-//! Conversations: lists, one, and changing it.
+//! Conversations: lists, and one.
 
 use actix_web::http::header::ETAG;
-use actix_web::{HttpRequest, HttpResponse, web};
-use jiff::{SignedDuration, Timestamp};
-use roost_domain::conversation::{Priority, Status};
+use actix_web::{HttpResponse, web};
+use jiff::Timestamp;
 use roost_domain::ids::{ConversationId, MemberId};
-use roost_store::conversation_acts::{self, ChangeOutcome, ConversationChange};
 use roost_store::conversations::{self, ListKey, Page, StoredConversation};
 use roost_store::visibility::Visibility;
 use roost_store::{BrandTx, events};
-use serde_json::json;
 
 use super::filters::{FilterInput, read_sort};
-use super::messages::exists;
 use crate::app::App;
-use crate::auth::{Actor, Answer};
-use crate::input::{Body, Checks, Id, Query, if_match};
-use crate::problem::{Code, Fault, Problem, ProblemBody};
-use crate::wire::conversation::{ConversationPage, ConversationPatch, ConversationView};
+use crate::auth::Actor;
+use crate::input::{Id, Query};
+use crate::problem::{Code, Problem, ProblemBody};
+use crate::wire::conversation::{ConversationPage, ConversationView};
 use crate::wire::event::write_cursor;
 use crate::wire::list::Cursors;
-
-/// Longest snooze.
-const MAX_SNOOZE: SignedDuration = SignedDuration::from_hours(24 * 366);
 
 /// A page of conversations.
 #[utoipa::path(
@@ -124,7 +117,7 @@ pub(crate) async fn get(
     Ok(show(found))
 }
 
-async fn find(
+pub(super) async fn find(
     tx: &mut BrandTx,
     id: ConversationId,
     visibility: &Visibility,
@@ -139,115 +132,4 @@ fn show(found: StoredConversation) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((ETAG, format!("\"{}\"", found.version)))
         .json(ConversationView::from(found))
-}
-
-impl ConversationPatch {
-    fn check(self, now: Timestamp) -> Result<ConversationChange, Problem> {
-        let mut checks = Checks::default();
-        let mut status = self
-            .status
-            .and_then(|text| checks.parse::<Status>("/status", &text));
-        let priority = self
-            .priority
-            .and_then(|text| checks.parse::<Priority>("/priority", &text));
-        let snooze_until = match self.snooze_until {
-            Some(Some(text)) => read_until(&mut checks, "/snooze_until", &text, now),
-            Some(None) => {
-                // Ending a snooze opens the conversation unless something else is asked for.
-                status = status.or(Some(Status::Open));
-                None
-            }
-            None => None,
-        };
-        if status == Some(Status::Snoozed) && snooze_until.is_none() {
-            checks.fault("/snooze_until", "is needed with status snoozed");
-        }
-        if snooze_until.is_some() && status.is_some_and(|status| status != Status::Snoozed) {
-            checks.fault("/snooze_until", "goes with status snoozed only");
-        }
-        checks.finish()?;
-        Ok(ConversationChange {
-            status,
-            snooze_until,
-            priority,
-            if_version: None,
-        })
-    }
-}
-
-/// When a snooze ends.
-pub(super) fn read_until(
-    checks: &mut Checks,
-    pointer: &str,
-    text: &str,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let until = checks.instant(pointer, text)?;
-    let ahead = until.duration_since(now);
-    if ahead.is_positive() && ahead <= MAX_SNOOZE {
-        Some(until)
-    } else {
-        checks.fault(pointer, "must lie in the future, at most a year ahead");
-        None
-    }
-}
-
-/// Changes status, priority or snooze. With `If-Match`, only if nothing else has changed since.
-#[utoipa::path(
-    patch, path = "/v1/conversations/{id}", tag = "conversations",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "An ETag of the conversation")),
-    request_body = ConversationPatch,
-    responses(
-        (status = 200, body = ConversationView), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody),
-        (status = 404, body = ProblemBody), (status = 409, body = ProblemBody, description = "version_conflict")
-    )
-)]
-pub(crate) async fn patch(
-    app: web::Data<App>,
-    actor: Actor,
-    request: HttpRequest,
-    id: Id<ConversationId>,
-    body: Body<ConversationPatch>,
-) -> Result<HttpResponse, Problem> {
-    let if_version = if_match(&request)?;
-    let change = ConversationChange {
-        if_version,
-        ..body.0.check(Timestamp::now())?
-    };
-    let (member, cause) = (actor.member, actor.cause());
-    let visibility = actor.visibility();
-    let answer = actor.write(&app, move |tx| {
-        Box::pin(async move {
-            if !conversations::exists(tx, id.0, &visibility).await? {
-                return Err(Problem::not_found());
-            }
-            match conversation_acts::change(tx, id.0, &change, member, &cause).await? {
-                ChangeOutcome::Done => {
-                    let found = find(tx, id.0, &visibility, member).await?;
-                    let version = found.version;
-                    Ok(Answer::ok(&ConversationView::from(found))?.version(version))
-                }
-                ChangeOutcome::Missing => Err(Problem::not_found()),
-                ChangeOutcome::Exists(other) => Err(exists(other)),
-                ChangeOutcome::Stale { version, fields } => Err(conflict(version, &fields)),
-            }
-        })
-    });
-    let answer = answer.await?;
-    // A reopened conversation wants an agent, a closed one leaves room for another.
-    app.hint_router();
-    Ok(answer)
-}
-
-fn conflict(version: i64, fields: &[String]) -> Problem {
-    let faults = fields
-        .iter()
-        .map(|field| Fault {
-            pointer: format!("/{field}"),
-            detail: "has changed since".to_owned(),
-        })
-        .collect();
-    Problem::new(Code::VersionConflict)
-        .faults(faults)
-        .extra("current_version", json!(version))
 }

@@ -3,17 +3,19 @@
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
 use roost_domain::ids::{ConversationId, MemberId, MessageId};
+use roost_domain::role::Permission;
 use roost_platforms::x::fingerprint::fingerprint;
+use roost_store::ledger::{Actor as LedgerActor, Cause};
 use roost_store::messages::{self, NewPost, PostKind, PostOutcome, StoredMessage, ThreadKey};
 use roost_store::outbound::{self, ActOutcome};
 use roost_store::visibility::Visibility;
-use roost_store::{BrandTx, conversations};
+use roost_store::{BrandTx, conversations, members};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::conversations::read_until;
+use super::changes::read_until;
 use crate::app::App;
-use crate::auth::{Actor, Answer};
+use crate::auth::{Actor, Answer, Who};
 use crate::input::{Body, Checks, Id, OptionalBody, Query};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::wire::channel::Nothing;
@@ -22,6 +24,8 @@ use crate::wire::message::{CreateMessage, MessageView, RetryMessage};
 
 /// Longest text of a DM, in characters (X, "Create new direct message event").
 const MAX_REPLY_CHARACTERS: usize = 10_000;
+/// Members whom one note may call.
+const MAX_MENTIONS: usize = 50;
 /// Longest note, in characters.
 const MAX_NOTE_CHARACTERS: usize = 50_000;
 
@@ -131,13 +135,15 @@ impl CreateMessage {
             then: None,
             until: None,
             client_ref,
+            mention_ids: Vec::new(),
+            on_behalf_of: None,
         }
     }
 
     pub(super) fn check(
         self,
         conversation: ConversationId,
-        author: MemberId,
+        author: &Author,
         now: Timestamp,
     ) -> Result<NewPost, Problem> {
         let mut checks = Checks::default();
@@ -177,6 +183,7 @@ impl CreateMessage {
                 "is needed with then snoozed, and goes with nothing else",
             );
         }
+        let mentions = read_mentions(&mut checks, &self.mention_ids, is_reply);
         checks.finish()?;
         let length = self.text.chars().count();
         let most = if is_reply {
@@ -200,11 +207,109 @@ impl CreateMessage {
         };
         Ok(NewPost {
             conversation,
-            author,
+            author: author.member,
+            is_bot: author.is_bot,
+            mentions,
             kind,
             text: self.text,
             client_ref,
         })
+    }
+}
+
+fn read_mentions(checks: &mut Checks, ids: &[String], is_reply: bool) -> Vec<MemberId> {
+    if ids.len() > MAX_MENTIONS {
+        checks.fault("/mention_ids", format!("must have at most {MAX_MENTIONS}"));
+    }
+    if is_reply && !ids.is_empty() {
+        checks.fault("/mention_ids", "goes with a note only");
+    }
+    let ids = ids.iter().enumerate();
+    ids.filter_map(|(index, id)| checks.parse(&format!("/mention_ids/{index}"), id))
+        .collect()
+}
+
+/// As whom a message is written.
+#[derive(Debug, Clone)]
+pub(super) struct Author {
+    pub(super) member: MemberId,
+    is_bot: bool,
+    pub(super) cause: Cause,
+    /// Somebody else for whom an API key writes.
+    stands_for: bool,
+}
+
+impl Author {
+    /// The caller, or whom they write for.
+    pub(super) fn of(actor: &Actor, on_behalf_of: Option<&str>) -> Result<Self, Problem> {
+        let own = Self {
+            member: actor.member,
+            is_bot: matches!(actor.who, Who::Key(_)),
+            cause: actor.cause(),
+            stands_for: false,
+        };
+        let Some(id) = on_behalf_of else {
+            return Ok(own);
+        };
+        let mut checks = Checks::default();
+        let member = checks.parse::<MemberId>("/on_behalf_of", id);
+        checks.finish()?;
+        if !own.is_bot {
+            let detail = "Only an API key writes on somebody's behalf";
+            return Err(Problem::with(Code::Forbidden, detail));
+        }
+        actor.require(Permission::MessagesAsMember)?;
+        let member = member.ok_or_else(|| Problem::new(Code::InvalidRequest))?;
+        Ok(Self {
+            member,
+            is_bot: false,
+            cause: Cause {
+                actor: LedgerActor::Member(member),
+                ..own.cause
+            },
+            stands_for: true,
+        })
+    }
+
+    /// Refuses one who isn't there, has left, or may not reply.
+    async fn check(&self, tx: &mut BrandTx) -> Result<(), Problem> {
+        if !self.stands_for {
+            return Ok(());
+        }
+        let at = "/on_behalf_of";
+        let Some(member) = members::find(tx, self.member).await? else {
+            return Err(Problem::at(
+                Code::UnknownReference,
+                at,
+                "names an unknown member",
+            ));
+        };
+        if member.active && member.role.allows(Permission::MessagesWrite) {
+            Ok(())
+        } else {
+            let detail = "is deactivated, or has a role that may not reply";
+            Err(Problem::at(Code::MemberCannotTake, at, detail))
+        }
+    }
+}
+
+/// Refuses mentions of those who aren't there.
+async fn check_mentions(tx: &mut BrandTx, mentions: &[MemberId]) -> Result<(), Problem> {
+    if mentions.is_empty() {
+        return Ok(());
+    }
+    let limit = i64::try_from(mentions.len()).unwrap_or(i64::MAX);
+    let known = members::list(tx, Some(mentions), None, limit).await?;
+    let unknown = mentions
+        .iter()
+        .position(|id| !known.iter().any(|member| member.id == *id));
+    match unknown {
+        Some(index) => Err(Problem::at(
+            Code::UnknownReference,
+            format!("/mention_ids/{index}"),
+            "names an unknown member",
+        )),
+        None => Ok(()),
     }
 }
 
@@ -216,7 +321,8 @@ impl CreateMessage {
         (status = 201, body = MessageView),
         (status = 200, body = MessageView, description = "The message that the same client_ref made before"),
         (status = 400, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 422, body = ProblemBody, description = "text_too_long, channel_disconnected, client_ref_reused")
+        (status = 422, body = ProblemBody, description = "text_too_long, channel_disconnected, client_ref_reused, unknown_reference, member_cannot_take"),
+        (status = 409, body = ProblemBody, description = "conversation_exists")
     )
 )]
 pub(crate) async fn create(
@@ -225,14 +331,17 @@ pub(crate) async fn create(
     id: Id<ConversationId>,
     body: Body<CreateMessage>,
 ) -> Result<HttpResponse, Problem> {
-    let new = body.0.check(id.0, actor.member, Timestamp::now())?;
-    let (cause, visibility) = (actor.cause(), actor.visibility());
+    let author = Author::of(&actor, body.0.on_behalf_of.as_deref())?;
+    let new = body.0.check(id.0, &author, Timestamp::now())?;
+    let visibility = actor.visibility();
     let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
             if !conversations::exists(tx, id.0, &visibility).await? {
                 return Err(Problem::not_found());
             }
-            let (id, is_new) = refused(messages::post(tx, new, &cause).await?)?;
+            author.check(tx).await?;
+            check_mentions(tx, &new.mentions).await?;
+            let (id, is_new) = refused(messages::post(tx, new, &author.cause).await?)?;
             let view = MessageView::from(find(tx, id, &visibility).await?);
             if is_new {
                 Answer::created(&view)

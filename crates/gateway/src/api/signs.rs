@@ -65,7 +65,34 @@ pub(crate) async fn typing(
     body: OptionalBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {
     let Nothing {} = body.0;
-    let (conversation, visibility) = (id.0, actor.visibility());
+    show(&app, &actor, id.0, "typing").await
+}
+
+/// Says that the caller looks at it. Colleagues see it for a moment; it may be lost, so say it again every
+/// 20 s or so.
+#[utoipa::path(
+    put, path = "/v1/conversations/{id}/viewing", tag = "conversations", params(("id" = String, Path)),
+    request_body = Option<Nothing>,
+    responses((status = 204), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody))
+)]
+pub(crate) async fn viewing(
+    app: web::Data<App>,
+    actor: Actor,
+    id: Id<ConversationId>,
+    body: OptionalBody<Nothing>,
+) -> Result<HttpResponse, Problem> {
+    let Nothing {} = body.0;
+    show(&app, &actor, id.0, "viewing").await
+}
+
+/// Tells the colleagues who look at it.
+async fn show(
+    app: &App,
+    actor: &Actor,
+    conversation: ConversationId,
+    what: &'static str,
+) -> Result<HttpResponse, Problem> {
+    let visibility = actor.visibility();
     let exists = app
         .store
         .brand(actor.brand, move |tx| {
@@ -76,7 +103,7 @@ pub(crate) async fn typing(
         return Err(Problem::not_found());
     }
     let sign = json!({
-        "type": "typing",
+        "type": what,
         "conversation_id": conversation,
         "actor": { "type": "member", "id": actor.member },
     });

@@ -8,7 +8,7 @@ use roost_store::{conversations, messages};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::messages::{exists, refused};
+use super::messages::{Author, exists, refused};
 use crate::app::App;
 use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks};
@@ -70,7 +70,8 @@ pub(crate) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let (channel, recipient) = body.0.check()?;
     let first = CreateMessage::reply(body.0.text, body.0.client_ref);
-    let (author, reader, cause) = (actor.member, actor.member, actor.cause());
+    let author = Author::of(&actor, None)?;
+    let (reader, cause) = (actor.member, actor.cause());
     let visibility = actor.visibility();
     let now = Timestamp::now();
     let answer = actor.write(&app, move |tx| {
@@ -92,7 +93,7 @@ pub(crate) async fn create(
                 Started::Unreachable => return Err(Problem::new(Code::ContactUnreachable)),
                 Started::Blocked => return Err(Problem::new(Code::ContactBlocked)),
             };
-            let post = first.check(id, author, now)?;
+            let post = first.check(id, &author, now)?;
             let outcome = messages::post(tx, post, &cause).await?;
             refused(outcome)?;
             let found = conversations::find(tx, id, &visibility, Some(reader))

@@ -49,6 +49,10 @@ impl Audience {
         audience
             .members
             .extend(ids::<MemberId>(&event.data, "assignee_id"));
+        // Whom a note calls.
+        let mentions = event.data["mentions"].as_array().into_iter().flatten();
+        let mentioned = mentions.filter_map(|id| id.as_str()?.parse::<MemberId>().ok());
+        audience.members.extend(mentioned);
         audience.teams.extend(ids::<TeamId>(&event.data, "team_id"));
         match event.kind.split('.').next() {
             Some("member") => audience.members.extend(event.subject.map(MemberId)),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use roost_domain::ids::ConversationId;
 use roost_store::conversations::{ClockSummary, StoredContact, StoredConversation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
@@ -187,6 +188,85 @@ pub(crate) struct ConversationPatch {
     #[serde(default, deserialize_with = "maybe")]
     #[schema(value_type = Option<String>)]
     pub(crate) snooze_until: Option<Option<String>>,
+    /// Ids: all of them, or some to add and some to remove.
+    pub(crate) labels: Option<LabelPatch>,
+    /// Names of the skills that it wants, first things first.
+    #[schema(max_items = 100)]
+    pub(crate) skills: Option<Vec<String>>,
+    /// Values by the key of their definition; null takes one away.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) attributes: Option<BTreeMap<String, Value>>,
+    /// The brand's own name for it. Null takes it away.
+    #[serde(default, deserialize_with = "maybe")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    pub(crate) external_id: Option<Option<String>>,
+}
+
+/// A change of labels.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum LabelPatch {
+    /// These and no others.
+    All(Vec<String>),
+    /// Some more, some less: two writers don't undo each other.
+    Some(LabelEdit),
+}
+
+/// Labels to add and to remove.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LabelEdit {
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub(crate) add: Vec<String>,
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub(crate) remove: Vec<String>,
+}
+
+/// A change of many conversations.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BulkChange {
+    /// 1 to 500, each once.
+    #[schema(min_items = 1, max_items = 500)]
+    pub(crate) items: Vec<BulkItem>,
+    /// What to change in each.
+    pub(crate) set: ConversationPatch,
+}
+
+/// A conversation as the list showed it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BulkItem {
+    pub(crate) id: String,
+    pub(crate) version: i64,
+}
+
+/// What became of each, in the order of the request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BulkView {
+    pub(crate) data: Vec<BulkItemView>,
+}
+
+/// What became of one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BulkItemView {
+    id: String,
+    /// `done` or `skipped`.
+    result: &'static str,
+    /// Why it was skipped: `not_found`, `version_conflict` or `conversation_exists`.
+    code: Option<&'static str>,
+}
+
+impl BulkItemView {
+    pub(crate) fn new(id: ConversationId, skipped: Option<&'static str>) -> Self {
+        Self {
+            id: id.to_string(),
+            result: if skipped.is_some() { "skipped" } else { "done" },
+            code: skipped,
+        }
+    }
 }
 
 /// Up to which message the caller has read.

@@ -17,6 +17,8 @@ pub(crate) struct MessageView {
     kind: String,
     author: AuthorView,
     text: String,
+    /// Members whom a note calls.
+    mention_ids: Vec<String>,
     /// True where the platform keeps the content from us, as with encrypted chats.
     unreadable: bool,
     /// True where it came while its contact was blocked: it is kept and does nothing.
@@ -95,6 +97,7 @@ impl From<StoredMessage> for MessageView {
                 name: row.author_name,
             },
             text: row.text,
+            mention_ids: row.mentions.iter().map(ToString::to_string).collect(),
             unreadable: row.is_unreadable,
             blocked: row.is_blocked,
             entities: row.entities,
@@ -154,6 +157,13 @@ pub(crate) struct CreateMessage {
     pub(crate) until: Option<String>,
     /// The client's own name for the message. The same again gives the same message.
     pub(crate) client_ref: Option<String>,
+    /// For a note: members whom it calls; their streams' topic `mine` carries it.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    pub(crate) mention_ids: Vec<String>,
+    /// For an API key with the scope `messages:as_member`: the member who writes. Without it the key
+    /// writes as a bot, which answers no clock.
+    pub(crate) on_behalf_of: Option<String>,
 }
 
 /// A wish to send again.

@@ -11,6 +11,7 @@
 
 mod account;
 mod canned_replies;
+mod changes;
 mod connect;
 mod contact_merges;
 mod contacts;

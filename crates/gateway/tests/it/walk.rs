@@ -15,10 +15,16 @@ const CANARY: &str = "canary-7c1d";
 
 /// What the `{id}` of an address names: the longest matching beginning counts.
 const PATHS: &[(&str, &str)] = &[
+    ("/v1/attribute-definitions/", "attr"),
+    ("/v1/canned-replies/", "can"),
     ("/v1/channels/", "chan"),
+    ("/v1/contact-merges/", "mrg"),
+    ("/v1/contacts/", "cont"),
     ("/v1/conversations/", "conv"),
+    ("/v1/labels/", "lbl"),
     ("/v1/members/", "mem"),
     ("/v1/messages/", "msg"),
+    ("/v1/saved-filters/", "flt"),
     ("/v1/teams/", "team"),
 ];
 
@@ -30,7 +36,10 @@ const FIELDS: &[(&str, &str)] = &[
     ("conversation_id", "conv"),
     ("member_id", "mem"),
     ("member_ids", "mem"),
+    ("mention_ids", "mem"),
+    ("merged_id", "cont"),
     ("message_id", "msg"),
+    ("survivor_id", "cont"),
     ("team_id", "team"),
     ("team_ids", "team"),
 ];

@@ -20,6 +20,10 @@ pub struct NewPost {
     pub conversation: ConversationId,
     /// Who.
     pub author: MemberId,
+    /// Whether that is a program: it answers for nobody, so it claims and settles nothing.
+    pub is_bot: bool,
+    /// Colleagues whom a note calls.
+    pub mentions: Vec<MemberId>,
     /// To the customer or to colleagues.
     pub kind: PostKind,
     /// The whole text.
@@ -110,7 +114,11 @@ pub async fn post(
         client_ref: new.client_ref.clone(),
         ..cause.clone()
     };
-    let data = Some(json!({ "message_id": id }));
+    let data = Some(if new.mentions.is_empty() {
+        json!({ "message_id": id })
+    } else {
+        json!({ "message_id": id, "mentions": new.mentions })
+    });
     let (kind, outbound) = match new.kind {
         PostKind::Note => {
             ledger.emit(conversation, EventType::NoteCreated, &cause, data);
@@ -134,8 +142,16 @@ pub async fn post(
             if channel_status == "disconnected" {
                 return Ok(PostOutcome::ChannelDisconnected);
             }
-            assignments::claim_by_reply(&mut ledger, tx.conn(), conversation, new.author, &cause)
+            if !new.is_bot {
+                assignments::claim_by_reply(
+                    &mut ledger,
+                    tx.conn(),
+                    conversation,
+                    new.author,
+                    &cause,
+                )
                 .await?;
+            }
             ledger.emit(conversation, EventType::MessageQueued, &cause, data);
             let outbound = NewOutbound {
                 recipient_id,
@@ -149,7 +165,7 @@ pub async fn post(
     let message = NewMessage {
         id,
         kind,
-        author_type: "member",
+        author_type: if new.is_bot { "bot" } else { "member" },
         author_id: Some(new.author.0),
         text: new.text,
         entities: None,
@@ -167,7 +183,30 @@ pub async fn post(
     };
     ledger.add_message(conversation, message);
     ledger.flush(tx.conn()).await?;
+    mention(tx, id, &new.mentions).await?;
     Ok(PostOutcome::Created(id))
+}
+
+async fn mention(
+    tx: &mut BrandTx,
+    note: MessageId,
+    members: &[MemberId],
+) -> Result<(), StoreError> {
+    if members.is_empty() {
+        return Ok(());
+    }
+    let brand = tx.brand();
+    let members: Vec<Uuid> = members.iter().map(|member| member.0).collect();
+    sqlx::query(
+        "insert into note_mentions (brand_id, message_id, member_id)
+         select distinct $1, $2::uuid, unnest($3::uuid[])",
+    )
+    .bind(brand.0)
+    .bind(note.0)
+    .bind(members)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 async fn find_repeat(
