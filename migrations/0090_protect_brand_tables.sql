@@ -34,6 +34,8 @@ grant delete on contacts to roost_ingest;
 revoke update, delete on send_attempts, assignment_decisions, conversation_acts, inbound_events, audit_log from roost_app;
 revoke delete on events, messages, conversations, sla_firings from roost_app;
 grant update on send_attempts to roost_app;
+-- Limits are the operator's to set.
+revoke insert, update, delete on brand_limits from roost_app, roost_ingest;
 
 -- The inbox and the ingester read routes and keep what has no brand.
 grant select on channel_routes to roost_ingest;

@@ -1,7 +1,9 @@
 //! The handlers, by resource.
 
 pub(crate) mod account;
+pub(crate) mod api_keys;
 pub(crate) mod assignment;
+pub(crate) mod audit;
 pub(crate) mod brand;
 pub(crate) mod channels;
 pub(crate) mod connect;

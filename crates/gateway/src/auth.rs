@@ -5,7 +5,7 @@ mod actor;
 mod address;
 pub(crate) mod cookies;
 mod fresh;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod origin;
 mod passwords;

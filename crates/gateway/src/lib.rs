@@ -20,6 +20,7 @@ mod routes;
 pub mod seed;
 mod server;
 mod stream;
+mod upkeep;
 mod wire;
 
 pub use app::Deps;

@@ -5,7 +5,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
-use roost_store::StoreError;
+use roost_store::{Changed, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -68,6 +68,7 @@ codes! {
     AlreadyMerged = "already_merged", 409, "One of the contacts was merged already";
     TooLate = "too_late", 409, "It can't be undone any more";
     NothingToUndo = "nothing_to_undo", 409, "There is nothing to undo";
+    KeyRevoked = "key_revoked", 409, "The API key was revoked";
     DefaultTeam = "default_team", 409, "A brand keeps its default team";
     LastOwner = "last_owner", 409, "A brand keeps an active owner";
     AlreadySending = "already_sending", 409, "It can't be cancelled any more";
@@ -89,6 +90,7 @@ codes! {
     ChannelDisconnected = "channel_disconnected", 422, "The account is no longer connected";
     ClientRefReused = "client_ref_reused", 422, "Another message has this reference";
     MemberCannotTake = "member_cannot_take", 422, "This member can't take conversations";
+    BotMember = "bot_member", 422, "The member belongs to an API key: change that";
     ConfirmationNeeded = "confirmation_needed", 422, "This could reach the customer twice: confirm it";
     ConnectExpired = "connect_expired", 422, "The connection was not begun here or took too long";
     ConnectDenied = "connect_denied", 422, "The account's owner did not agree";
@@ -300,6 +302,17 @@ impl Problem {
             response.insert_header((ALLOW, methods.as_str()));
         }
         response.body(self.body(request_id).to_string())
+    }
+}
+
+/// What a conditional change gave, or why it was not made.
+pub(crate) fn changed<T>(outcome: Changed<T>) -> Result<T, Problem> {
+    match outcome {
+        Changed::Done(value) => Ok(value),
+        Changed::Missing => Err(Problem::not_found()),
+        Changed::Stale { version } => {
+            Err(Problem::new(Code::VersionConflict).extra("current_version", version.into()))
+        }
     }
 }
 

@@ -79,6 +79,14 @@ routes! {
     get    "/v1/members/{id}"                       SettingsRead       => api::members::get;
     patch  "/v1/members/{id}"                       MembersWrite       => api::members::patch;
     put    "/v1/members/{id}/presence"              ConversationsRead  => api::members::put_presence;
+    get    "/v1/api-keys"                           ApiKeysWrite       => api::api_keys::list;
+    post   "/v1/api-keys"                           ApiKeysWrite       => api::api_keys::create;
+    get    "/v1/api-keys/{id}"                      ApiKeysWrite       => api::api_keys::get;
+    patch  "/v1/api-keys/{id}"                      ApiKeysWrite       => api::api_keys::patch;
+    delete "/v1/api-keys/{id}"                      ApiKeysWrite       => api::api_keys::delete;
+    post   "/v1/api-keys/{id}/rotate"               ApiKeysWrite       => api::api_keys::rotate;
+    get    "/v1/audit-log"                          AuditRead          => api::audit::list;
+    get    "/v1/audit-log/{id}"                     AuditRead          => api::audit::get;
     get    "/v1/teams"                              SettingsRead       => api::teams::list;
     post   "/v1/teams"                              TeamsWrite         => api::teams::create;
     get    "/v1/teams/{id}/queue"                   ConversationsRead  => api::teams::queue;

@@ -1,6 +1,8 @@
 //! What goes over the wire, by resource.
 
+pub(crate) mod api_key;
 pub(crate) mod assignment;
+pub(crate) mod audit;
 pub(crate) mod brand;
 pub(crate) mod channel;
 pub(crate) mod clock;

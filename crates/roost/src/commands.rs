@@ -1,5 +1,6 @@
 //! What an operator runs by hand or by script. Standard output carries only the answer.
 
+pub(crate) mod audit;
 pub(crate) mod database;
 pub(crate) mod dead;
 pub(crate) mod seed;

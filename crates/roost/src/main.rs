@@ -30,6 +30,9 @@ enum Command {
     /// Look at and deal with messages that no worker could handle.
     #[command(subcommand)]
     Dead(commands::dead::Dead),
+    /// Check that nobody has tampered with the audit log.
+    #[command(subcommand)]
+    Audit(commands::audit::Audit),
     /// Print the API's description.
     Openapi,
     /// Run roles: `all`, or any of ingester, inbox, relay, router, sla, sender, gateway.
@@ -59,6 +62,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate => commands::database::migrate().await,
         Command::Seed => commands::seed::seed().await,
         Command::Dead(args) => commands::dead::run(args).await,
+        Command::Audit(args) => commands::audit::run(args).await,
         Command::Openapi => commands::print(&roost_gateway::openapi_json()),
         Command::Roles(names) => roles::run(&names).await,
     }

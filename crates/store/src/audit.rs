@@ -1,5 +1,8 @@
 //! The audit log: append-only, each line chained to the one before by a key that isn't in the database.
 
+mod read;
+pub mod verify;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,6 +18,7 @@ use crate::error::StoreError;
 use crate::ledger::Cause;
 use crate::ts::Ts;
 use crate::tx::BrandTx;
+pub use read::{Head, LineFilter, find, list, untold_heads};
 
 /// Hash before the first line.
 const GENESIS: [u8; 32] = [0; 32];

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod bootstrap;
 pub mod brands;
 pub mod budgets;
+mod changed;
 pub mod channels;
 pub mod contacts;
 pub mod conversation_acts;
@@ -44,6 +45,7 @@ mod ts;
 pub mod tx;
 pub mod visibility;
 
+pub use changed::Changed;
 pub use error::{StoreError, on_constraint};
 pub use ts::Ts;
 pub use tx::{BrandTx, IngestTx, Store, StoreConfig, SystemTx};

@@ -59,6 +59,24 @@ pub async fn list(
         .collect())
 }
 
+/// Those of these ids that are no team of the brand.
+///
+/// # Errors
+/// When the database fails.
+pub async fn unknown(tx: &mut BrandTx, ids: &[TeamId]) -> Result<Vec<TeamId>, StoreError> {
+    let brand = tx.brand();
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let missing: Vec<Uuid> = sqlx::query_scalar(
+        "select w.id from unnest($2::uuid[]) w (id)
+         where not exists (select from teams t where t.brand_id = $1 and t.id = w.id) order by 1",
+    )
+    .bind(brand.0)
+    .bind(ids)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(missing.into_iter().map(TeamId).collect())
+}
+
 /// Makes a team. A name that is taken is refused by `teams_name_key`, a member that isn't the
 /// brand's by a foreign key.
 ///

@@ -125,7 +125,7 @@ pub(crate) async fn patch(
     let wanted = body.0.check()?;
     let id = id.0;
     // Only an owner makes or unmakes owners.
-    let before = show_role(&app, actor.brand, id).await?;
+    let before = person_role(&app, actor.brand, id).await?;
     let is_owners_matter = wanted.role == Some(Role::Owner)
         || (before == Role::Owner && (wanted.role.is_some() || wanted.active == Some(false)));
     if is_owners_matter && actor.role != Role::Owner {
@@ -170,14 +170,17 @@ pub(crate) async fn patch(
     Ok(HttpResponse::Ok().json(show(&app, actor.brand, id).await?))
 }
 
-async fn show_role(app: &App, brand: BrandId, id: MemberId) -> Result<Role, Problem> {
+/// The role of a member who is a person: an API key's is changed with its key.
+async fn person_role(app: &App, brand: BrandId, id: MemberId) -> Result<Role, Problem> {
     let found = app
         .store
         .brand(brand, move |tx| Box::pin(members::find(tx, id)))
         .await?;
-    found
-        .map(|member| member.role)
-        .ok_or_else(Problem::not_found)
+    match found {
+        Some(member) if member.is_bot() => Err(Problem::new(Code::BotMember)),
+        Some(member) => Ok(member.role),
+        None => Err(Problem::not_found()),
+    }
 }
 
 /// Gives back what a member can no longer hold.
@@ -228,7 +231,7 @@ pub(crate) async fn put_presence(
         return Err(Problem::new(Code::InvalidRequest));
     };
     // A foreign id is missing whatever the role.
-    show_role(&app, actor.brand, id).await?;
+    person_role(&app, actor.brand, id).await?;
     if id != actor.member {
         actor.require(Permission::ConversationsLead)?;
     }

@@ -94,7 +94,8 @@ impl Answer {
         Some(body)
     }
 
-    fn response(self) -> HttpResponse {
+    /// The response, where nothing was changed.
+    pub(crate) fn response(self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
         if let Some(etag) = self.etag {
             response.insert_header((ETAG, etag));

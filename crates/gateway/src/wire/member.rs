@@ -11,8 +11,11 @@ use crate::input::maybe;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MemberView {
     id: String,
+    /// `person`, or `bot` for an API key's.
+    kind: &'static str,
     name: String,
-    email: String,
+    /// None for a bot.
+    email: Option<String>,
     role: &'static str,
     /// How many open conversations they take.
     capacity: i32,
@@ -37,6 +40,7 @@ impl From<StoredMember> for MemberView {
     fn from(member: StoredMember) -> Self {
         Self {
             id: member.id.to_string(),
+            kind: if member.is_bot() { "bot" } else { "person" },
             name: member.name,
             email: member.email,
             role: member.role.as_str(),

@@ -10,13 +10,17 @@
 )]
 
 mod account;
+mod api_keys;
+mod audit;
 mod connect;
 mod conversations;
 mod customer;
 mod feed;
 mod harness;
+mod idempotency;
 mod input;
 mod isolation;
+mod limits;
 mod members;
 mod messages;
 mod stream;
