@@ -71,11 +71,12 @@ $$
     where h.position > coalesce(m.position, 0) order by h.position - coalesce(m.position, 0) desc limit most
 $$;
 
--- What has to be given back and nobody has finished, as ids only.
+-- Brands in which something has to be given back and nobody has finished it, as ids only.
 create function cross_handbacks_due(older_seconds int, most int)
-    returns table (brand_id uuid, handback_id uuid)
+    returns table (brand_id uuid)
     language sql stable security definer set search_path = pg_catalog, public as
 $$
-    select h.brand_id, h.id from handbacks h
-    where h.created_at < now() - make_interval(secs => older_seconds) order by h.created_at, h.id limit most
+    select h.brand_id from handbacks h
+    where h.created_at < now() - make_interval(secs => older_seconds)
+    group by h.brand_id order by min(h.created_at) limit most
 $$;

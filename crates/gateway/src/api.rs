@@ -14,5 +14,7 @@ pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod sessions;
 pub(crate) mod signs;
+pub(crate) mod skills;
 pub(crate) mod teams;
 pub(crate) mod timeline;
+pub(crate) mod usage;

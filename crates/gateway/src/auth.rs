@@ -2,7 +2,7 @@
 
 mod access;
 mod actor;
-mod address;
+pub(crate) mod address;
 pub(crate) mod cookies;
 mod fresh;
 pub(crate) mod keys;
@@ -16,6 +16,7 @@ mod write;
 
 pub(crate) use access::{Access, admit};
 pub(crate) use actor::{Actor, Identity, Person, Who, request_id};
+pub(crate) use fresh::Fresh;
 pub(crate) use keys::Keys;
 pub(crate) use passwords::Passwords;
 pub(crate) use sessions::Sessions;

@@ -16,6 +16,7 @@ mod input;
 mod metrics;
 mod openapi;
 mod problem;
+mod quotas;
 mod routes;
 pub mod seed;
 mod server;

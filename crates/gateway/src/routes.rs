@@ -75,9 +75,12 @@ routes! {
     post   "/v1/sessions/refresh"                   Public             => api::sessions::refresh;
     delete "/v1/sessions/current"                   Person             => api::sessions::delete;
     get    "/v1/brand"                              SettingsRead       => api::brand::get;
+    patch  "/v1/brand"                              BrandWrite         => api::brand::patch;
+    get    "/v1/usage"                              SettingsRead       => api::usage::get;
     get    "/v1/members"                            SettingsRead       => api::members::list;
     get    "/v1/members/{id}"                       SettingsRead       => api::members::get;
     patch  "/v1/members/{id}"                       MembersWrite       => api::members::patch;
+    delete "/v1/members/{id}"                       MembersWrite       => api::members::delete;
     put    "/v1/members/{id}/presence"              ConversationsRead  => api::members::put_presence;
     get    "/v1/api-keys"                           ApiKeysWrite       => api::api_keys::list;
     post   "/v1/api-keys"                           ApiKeysWrite       => api::api_keys::create;
@@ -89,6 +92,14 @@ routes! {
     get    "/v1/audit-log/{id}"                     AuditRead          => api::audit::get;
     get    "/v1/teams"                              SettingsRead       => api::teams::list;
     post   "/v1/teams"                              TeamsWrite         => api::teams::create;
+    get    "/v1/teams/{id}"                         SettingsRead       => api::teams::get;
+    patch  "/v1/teams/{id}"                         TeamsWrite         => api::teams::patch;
+    delete "/v1/teams/{id}"                         TeamsWrite         => api::teams::delete;
+    get    "/v1/skills"                             SettingsRead       => api::skills::list;
+    post   "/v1/skills"                             SettingsWrite      => api::skills::create;
+    get    "/v1/skills/{id}"                        SettingsRead       => api::skills::get;
+    patch  "/v1/skills/{id}"                        SettingsWrite      => api::skills::patch;
+    delete "/v1/skills/{id}"                        SettingsWrite      => api::skills::delete;
     get    "/v1/teams/{id}/queue"                   ConversationsRead  => api::teams::queue;
     post   "/v1/channels/x/connect"                 ChannelsWrite      => api::connect::begin;
     get    "/oauth/x/callback"                      Public             => api::connect::callback;

@@ -11,7 +11,9 @@ pub(crate) mod event;
 pub(crate) mod list;
 pub(crate) mod member;
 pub(crate) mod message;
+pub(crate) mod skill;
 pub(crate) mod team;
 mod time;
+pub(crate) mod usage;
 
 pub(crate) use time::At;

@@ -33,6 +33,9 @@ enum Command {
     /// Check that nobody has tampered with the audit log.
     #[command(subcommand)]
     Audit(commands::audit::Audit),
+    /// Set what one brand may have.
+    #[command(subcommand)]
+    Brand(commands::brand::Brand),
     /// Print the API's description.
     Openapi,
     /// Run roles: `all`, or any of ingester, inbox, relay, router, sla, sender, gateway.
@@ -63,6 +66,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Seed => commands::seed::seed().await,
         Command::Dead(args) => commands::dead::run(args).await,
         Command::Audit(args) => commands::audit::run(args).await,
+        Command::Brand(args) => commands::brand::run(args).await,
         Command::Openapi => commands::print(&roost_gateway::openapi_json()),
         Command::Roles(names) => roles::run(&names).await,
     }

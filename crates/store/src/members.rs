@@ -1,6 +1,7 @@
 //! Members of a brand.
 
 mod change;
+mod handback;
 
 use jiff::Timestamp;
 use roost_domain::ids::{MemberId, TeamId, UserId};
@@ -12,7 +13,9 @@ use crate::error::StoreError;
 use crate::ledger::parse;
 use crate::ts::Ts;
 use crate::tx::BrandTx;
-pub use change::{MemberChange, MemberOutcome, change, release};
+pub use change::{MemberChange, MemberOutcome, change};
+pub(crate) use handback::owe;
+pub use handback::{brands_owing, give_back};
 
 /// A member with what routing knows of them.
 #[derive(Debug, Clone)]

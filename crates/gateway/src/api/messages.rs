@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, OptionalBody, Query};
 use crate::problem::{Code, Problem, ProblemBody};
+use crate::quotas;
 use crate::wire::channel::Nothing;
 use crate::wire::list::{Cursors, Paged};
 use crate::wire::message::{CreateMessage, MessageView, RetryMessage};
@@ -194,7 +195,7 @@ impl CreateMessage {
         (status = 201, body = MessageView),
         (status = 200, body = MessageView, description = "The message that the same client_ref made before"),
         (status = 400, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 422, body = ProblemBody, description = "text_too_long, channel_disconnected, client_ref_reused")
+        (status = 422, body = ProblemBody, description = "text_too_long, channel_disconnected, client_ref_reused, quota_exceeded")
     )
 )]
 pub(crate) async fn create(
@@ -204,9 +205,12 @@ pub(crate) async fn create(
     body: Body<CreateMessage>,
 ) -> Result<HttpResponse, Problem> {
     let new = body.0.check(id.0, actor.member, Timestamp::now())?;
-    let cause = actor.cause();
+    let (cause, limits) = (actor.cause(), app.quotas.defaults);
     let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
+            if matches!(new.kind, PostKind::Reply { .. }) {
+                quotas::require_message(tx, &limits).await?;
+            }
             match messages::post(tx, new, &cause).await? {
                 PostOutcome::Created(id) => {
                     Answer::created(&MessageView::from(find(tx, id).await?))

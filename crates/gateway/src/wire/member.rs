@@ -71,6 +71,8 @@ pub(crate) struct MemberPatch {
     pub(crate) active: Option<bool>,
     /// All teams of the member.
     pub(crate) team_ids: Option<Vec<String>>,
+    /// All skills of the member, by name or id.
+    pub(crate) skills: Option<Vec<String>>,
     #[serde(default, deserialize_with = "maybe")]
     #[schema(value_type = Option<String>)]
     pub(crate) external_id: Option<Option<String>>,

@@ -23,4 +23,6 @@ mod isolation;
 mod limits;
 mod members;
 mod messages;
+mod settings;
 mod stream;
+mod usage;
