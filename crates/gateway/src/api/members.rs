@@ -102,11 +102,10 @@ impl MemberPatch {
                 teams.dedup();
                 teams
             }),
-            skills: self.skills.map(|skills| {
+            skills: self.skills.inspect(|skills| {
                 if skills.len() > MAX_SKILLS {
                     checks.fault("/skills", format!("must name {MAX_SKILLS} at the most"));
                 }
-                skills
             }),
             external_id: self
                 .external_id
