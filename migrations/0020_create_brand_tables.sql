@@ -4,6 +4,7 @@ create table brands (
     brand_id uuid primary key,
     name text not null check (length(name) between 1 and 200),
     time_zone text not null,
+    version bigint not null default 1,
     created_at timestamptz not null default now()
 );
 
@@ -34,6 +35,7 @@ create table teams (
     is_default boolean not null default false,
     -- Its conversations are seen by its members, supervisors and above only.
     is_closed boolean not null default false,
+    version bigint not null default 1,
     created_at timestamptz not null default now(),
     primary key (brand_id, id),
     constraint teams_name_key unique (brand_id, name)
@@ -54,6 +56,7 @@ create table skills (
     brand_id uuid not null references brands,
     id uuid not null,
     name text not null check (length(name) between 1 and 100),
+    version bigint not null default 1,
     primary key (brand_id, id),
     constraint skills_name_key unique (brand_id, name)
 );
@@ -220,6 +223,23 @@ create index conversations_last_message_idx
     on conversations (brand_id, coalesce(last_message_at, opened_at) desc, id desc);
 create index conversations_external_idx on conversations (brand_id, external_id) where external_id is not null;
 create index conversations_snooze_idx on conversations (snoozed_until) where status = 'snoozed';
+
+-- What members still hold and can't keep, written with the change that took it from them: whoever dies
+-- before giving it back, another finishes it.
+create table handbacks (
+    brand_id uuid not null,
+    id uuid not null,
+    member_id uuid not null,
+    -- Null: of all teams, because the member was deactivated.
+    team_id uuid,
+    actor_type text not null,
+    actor_id uuid,
+    request_id text,
+    created_at timestamptz not null default now(),
+    primary key (brand_id, id),
+    foreign key (brand_id, member_id) references members
+);
+create index handbacks_age_idx on handbacks (created_at);
 
 create table messages (
     brand_id uuid not null,

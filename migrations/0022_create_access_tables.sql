@@ -19,6 +19,7 @@ create table api_keys (
     last_used_at timestamptz,
     revoked_at timestamptz,
     created_by uuid not null,
+    version bigint not null default 1,
     created_at timestamptz not null default now(),
     primary key (brand_id, id),
     foreign key (brand_id, member_id) references members,
@@ -47,7 +48,9 @@ create index idempotency_age_idx on idempotency (created_at);
 create table audit_heads (
     brand_id uuid primary key references brands,
     seq bigint not null default 0,
-    hash bytea not null
+    hash bytea not null,
+    -- When it was last written outside of the database.
+    told_on date
 );
 
 -- Append-only. Each row's hash covers the row before it, by a key that isn't in the database.

@@ -38,6 +38,8 @@ grant update on send_attempts to roost_app;
 grant update (undone_at) on conversation_acts to roost_app;
 revoke update, delete on brand_keys from roost_app;
 revoke all on brand_keys from roost_ingest;
+-- Limits are the operator's to set.
+revoke insert, update, delete on brand_limits from roost_app, roost_ingest;
 
 -- The inbox and the ingester read routes and keep what has no brand.
 grant select on channel_routes to roost_ingest;

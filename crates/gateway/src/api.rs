@@ -1,8 +1,10 @@
 //! The handlers, by resource.
 
 pub(crate) mod account;
+pub(crate) mod api_keys;
 pub(crate) mod assignment;
 pub(crate) mod attributes;
+pub(crate) mod audit;
 pub(crate) mod brand;
 pub(crate) mod canned_replies;
 pub(crate) mod changes;
@@ -21,7 +23,9 @@ pub(crate) mod messages;
 pub(crate) mod saved_filters;
 pub(crate) mod sessions;
 pub(crate) mod signs;
+pub(crate) mod skills;
 pub(crate) mod start;
 pub(crate) mod teams;
 pub(crate) mod timeline;
 pub(crate) mod undo;
+pub(crate) mod usage;

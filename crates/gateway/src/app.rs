@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::auth::{Fresh, Keys, Passwords, Sessions, Tokens};
 use crate::metrics::GatewayMetrics;
+use crate::quotas::Quotas;
 use crate::stream::Hub;
 
 /// What the gateway is given.
@@ -49,6 +50,7 @@ pub(crate) struct App {
     pub(crate) tokens: Tokens,
     pub(crate) sessions: Sessions,
     pub(crate) keys: Keys,
+    pub(crate) quotas: Quotas,
     pub(crate) audit: Auditor,
     pub(crate) passwords: Passwords,
     pub(crate) hub: Hub,
@@ -69,6 +71,7 @@ impl App {
             sessions,
             counts: Fresh::default(),
             keys: Keys::new(deps.store.clone()),
+            quotas: Quotas::new(deps.store.clone(), &deps.config.limits),
             audit: deps.audit.clone(),
             gateway: Uuid::now_v7(),
             metrics,

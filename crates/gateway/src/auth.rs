@@ -2,10 +2,10 @@
 
 mod access;
 mod actor;
-mod address;
+pub(crate) mod address;
 pub(crate) mod cookies;
 mod fresh;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod origin;
 mod passwords;

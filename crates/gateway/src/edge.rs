@@ -40,7 +40,14 @@ pub(crate) async fn guard(
         // The request must not be cloned here: routing takes it apart.
         next.call(request).await?.map_into_boxed_body()
     };
-    if let Some(problem) = problem_of(&response, &id) {
+    if let Some(mut problem) = problem_of(&response, &id) {
+        // What the gate has said of the allowances goes with every answer.
+        for name in ["ratelimit", "ratelimit-policy"] {
+            let name = HeaderName::from_static(name);
+            if let Some(value) = response.headers().get(&name) {
+                problem.headers_mut().insert(name, value.clone());
+            }
+        }
         response = response.into_response(problem);
     }
     let headers = response.headers_mut();

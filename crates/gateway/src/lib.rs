@@ -16,11 +16,13 @@ mod input;
 mod metrics;
 mod openapi;
 mod problem;
+mod quotas;
 mod reference;
 mod routes;
 pub mod seed;
 mod server;
 mod stream;
+mod upkeep;
 mod wire;
 
 pub use app::Deps;

@@ -72,6 +72,7 @@ codes! {
     TooLate = "too_late", 409, "It can't be undone any more";
     NobodyWaits = "nobody_waits", 409, "The customer waits for no reply";
     NothingToUndo = "nothing_to_undo", 409, "There is nothing to undo";
+    KeyRevoked = "key_revoked", 409, "The API key was revoked";
     DefaultTeam = "default_team", 409, "A brand keeps its default team";
     LastOwner = "last_owner", 409, "A brand keeps an active owner";
     AlreadySending = "already_sending", 409, "It can't be cancelled any more";
@@ -93,6 +94,7 @@ codes! {
     ChannelDisconnected = "channel_disconnected", 422, "The account is no longer connected";
     ClientRefReused = "client_ref_reused", 422, "Another message has this reference";
     MemberCannotTake = "member_cannot_take", 422, "This member can't take conversations";
+    BotMember = "bot_member", 422, "The member belongs to an API key: change that";
     ConfirmationNeeded = "confirmation_needed", 422, "This could reach the customer twice: confirm it";
     ConnectExpired = "connect_expired", 422, "The connection was not begun here or took too long";
     ConnectDenied = "connect_denied", 422, "The account's owner did not agree";

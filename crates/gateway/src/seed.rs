@@ -164,7 +164,8 @@ async fn fill(tx: &mut BrandTx, accounts: &[NewAccount]) -> Result<bool, Problem
         return Ok(false);
     };
     let cause = Cause::system();
-    let billing: TeamId = roost_store::teams::create(tx, "Billing", "auto", &[], &cause).await?;
+    let billing: TeamId =
+        roost_store::teams::create(tx, "Billing", "auto", false, &[], &cause).await?;
     for (person, account) in PEOPLE.iter().zip(accounts).skip(1) {
         if !accounts::create_user(tx, account).await? {
             return Ok(false);

@@ -1,7 +1,9 @@
 //! What goes over the wire, by resource.
 
+pub(crate) mod api_key;
 pub(crate) mod assignment;
 pub(crate) mod attribute;
+pub(crate) mod audit;
 pub(crate) mod brand;
 pub(crate) mod canned_reply;
 pub(crate) mod channel;
@@ -14,7 +16,9 @@ pub(crate) mod list;
 pub(crate) mod member;
 pub(crate) mod message;
 pub(crate) mod saved_filter;
+pub(crate) mod skill;
 pub(crate) mod team;
 mod time;
+pub(crate) mod usage;
 
 pub(crate) use time::At;

@@ -1,5 +1,7 @@
 //! What an operator runs by hand or by script. Standard output carries only the answer.
 
+pub(crate) mod audit;
+pub(crate) mod brand;
 pub(crate) mod database;
 pub(crate) mod dead;
 pub(crate) mod keys;

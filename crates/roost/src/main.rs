@@ -30,6 +30,12 @@ enum Command {
     /// Look at and deal with messages that no worker could handle.
     #[command(subcommand)]
     Dead(commands::dead::Dead),
+    /// Check that nobody has tampered with the audit log.
+    #[command(subcommand)]
+    Audit(commands::audit::Audit),
+    /// Set what one brand may have.
+    #[command(subcommand)]
+    Brand(commands::brand::Brand),
     /// Look at the keys that seal secrets, and move to another.
     #[command(subcommand)]
     Keys(commands::keys::Keys),
@@ -66,6 +72,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate => commands::database::migrate().await,
         Command::Seed => commands::seed::seed().await,
         Command::Dead(args) => commands::dead::run(args).await,
+        Command::Audit(args) => commands::audit::run(args).await,
+        Command::Brand(args) => commands::brand::run(args).await,
         Command::Keys(args) => commands::keys::run(args).await,
         Command::Openapi { write: None } => commands::print(&roost_gateway::openapi_json()),
         Command::Openapi {

@@ -112,7 +112,7 @@ pub struct Public {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// Requests that the API takes, each a minute and at once.
+/// What the API takes: requests, each a minute and at once, and what a brand may have.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Of one member or API key.
@@ -121,6 +121,12 @@ pub struct Limits {
     pub brand_per_minute: u32,
     /// Of one address, where nobody is signed in.
     pub address_per_minute: u32,
+    /// Active people of a brand; 0 is no limit. Not of requests, as the two that follow.
+    pub brand_members: u32,
+    /// Connected accounts of a brand; 0 is no limit.
+    pub brand_channels: u32,
+    /// Messages in and out of a brand in a calendar month; 0 is no limit.
+    pub brand_messages_per_month: u32,
 }
 
 /// The X app named `main`; texts are empty where unset.
@@ -292,6 +298,9 @@ impl Config {
                 member_per_minute: r.number("member_requests_per_minute", 1, 1_000_000),
                 brand_per_minute: r.number("brand_requests_per_minute", 1, 10_000_000),
                 address_per_minute: r.number("address_requests_per_minute", 1, 1_000_000),
+                brand_members: r.number("brand_members", 0, 1_000_000),
+                brand_channels: r.number("brand_channels", 0, 1_000_000),
+                brand_messages_per_month: r.number("brand_messages_per_month", 0, 2_000_000_000),
             },
             lanes: Lanes {
                 account_rate_per_second: r.number("account_rate_per_second", 1, 1_000_000),

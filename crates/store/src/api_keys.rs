@@ -1,12 +1,18 @@
 //! API keys: as whom and how far a program may act.
 
+mod manage;
+
 use roost_domain::ids::{ApiKeyId, BrandId, ChannelId, MemberId, TeamId};
 use roost_domain::role::{Permission, Role};
 use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::ledger::parse;
-use crate::tx::SystemTx;
+use crate::tx::{Store, SystemTx};
+pub use manage::{
+    KeyChange, NewKey, OVERLAP_HOURS, Secret, StoredKey, change, create, find, list, lock, revoke,
+    rotate,
+};
 
 /// What a good key is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,4 +81,23 @@ pub async fn resolve(tx: &mut SystemTx, hash: &[u8]) -> Result<Option<KeyGrant>,
         .fetch_optional(tx.conn())
         .await?;
     row.map(TryInto::try_into).transpose()
+}
+
+/// Notes that keys were used just now; one that was noted within the last minute is left alone.
+///
+/// # Errors
+/// When the database fails.
+pub async fn note_used(store: &Store, keys: Vec<ApiKeyId>) -> Result<(), StoreError> {
+    let keys: Vec<Uuid> = keys.into_iter().map(|key| key.0).collect();
+    store
+        .system(move |tx| {
+            Box::pin(async move {
+                sqlx::query("select api_keys_used($1)")
+                    .bind(keys)
+                    .execute(tx.conn())
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
 }

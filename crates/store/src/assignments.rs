@@ -129,7 +129,8 @@ pub async fn claim_by_reply(
     if before.assignee.is_some() && !is_mine_again {
         return Ok(false);
     }
-    let Some(seat) = lock_seat(connection, brand, member, conversation).await? else {
+    let seat = lock_seat(connection, brand, member, conversation).await?;
+    let Some(seat) = seat.filter(|seat| seat.active) else {
         return Ok(false);
     };
     give(ledger, conversation, member, cause);
@@ -202,6 +203,7 @@ fn give(ledger: &mut Ledger, conversation: ConversationId, member: MemberId, cau
 /// What an assignment has to know of a member.
 struct Seat {
     role: Role,
+    /// API keys' members take none.
     active: bool,
     capacity: i64,
     load: i64,
@@ -221,7 +223,8 @@ async fn lock_seat(
 ) -> Result<Option<Seat>, StoreError> {
     // Not `for update`: that would also wait for, and hold up, every foreign key to the member.
     let row: Option<(String, bool, i32)> = sqlx::query_as(
-        "select role, active, capacity from members where brand_id = $1 and id = $2 for no key update",
+        "select role, active and kind = 'person', capacity from members
+         where brand_id = $1 and id = $2 for no key update",
     )
     .bind(brand.0)
     .bind(member.0)

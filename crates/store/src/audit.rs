@@ -1,5 +1,8 @@
 //! The audit log: append-only, each line chained to the one before by a key that isn't in the database.
 
+mod read;
+pub mod verify;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,7 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use roost_domain::ids::AuditId;
 use secrecy::{ExposeSecret as _, SecretSlice};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::Sha256;
 use uuid::Uuid;
 
@@ -15,6 +18,7 @@ use crate::error::StoreError;
 use crate::ledger::Cause;
 use crate::ts::Ts;
 use crate::tx::BrandTx;
+pub use read::{Head, LineFilter, find, list, untold_heads};
 
 /// Hash before the first line.
 const GENESIS: [u8; 32] = [0; 32];
@@ -32,6 +36,18 @@ pub struct Entry {
     pub before: Option<Value>,
     /// The changed fields as they are now.
     pub after: Option<Value>,
+}
+
+/// Fields that have changed, each with how it was and is, as they were and as they are.
+#[must_use]
+pub fn split(changed: &Map<String, Value>) -> (Value, Value) {
+    let side = |at: usize| {
+        let fields = changed
+            .iter()
+            .map(|(field, both)| (field.clone(), both[at].clone()));
+        Value::Object(fields.collect())
+    };
+    (side(0), side(1))
 }
 
 /// A line as it is stored.

@@ -223,6 +223,24 @@ pub async fn change(
     Ok(done.rows_affected() == 1)
 }
 
+/// Those of these ids that are no channel of the brand.
+///
+/// # Errors
+/// When the database fails.
+pub async fn unknown(tx: &mut BrandTx, ids: &[ChannelId]) -> Result<Vec<ChannelId>, StoreError> {
+    let brand = tx.brand();
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let missing: Vec<Uuid> = sqlx::query_scalar(
+        "select w.id from unnest($2::uuid[]) w (id)
+         where not exists (select from channels c where c.brand_id = $1 and c.id = w.id) order by 1",
+    )
+    .bind(brand.0)
+    .bind(ids)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(missing.into_iter().map(ChannelId).collect())
+}
+
 /// Disconnects a channel: its webhooks are no longer taken for the brand's and its token is
 /// forgotten. False if there is no such channel; twice does no harm.
 ///

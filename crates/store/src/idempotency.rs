@@ -4,7 +4,7 @@
 use roost_domain::ids::MemberId;
 
 use crate::error::StoreError;
-use crate::tx::BrandTx;
+use crate::tx::{BrandTx, Store};
 
 /// How long an answer is kept, in hours.
 pub const KEPT_HOURS: i32 = 24;
@@ -117,21 +117,20 @@ pub async fn keep(
     Ok(())
 }
 
-/// Deletes answers that are too old, some at a time; how many.
+/// Deletes answers of any brand that are too old, at most so many; how many.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn forget_old(tx: &mut BrandTx) -> Result<u64, StoreError> {
-    let brand = tx.brand();
-    let gone = sqlx::query(
-        "delete from idempotency where (brand_id, actor_id, route, key) in (
-            select brand_id, actor_id, route, key from idempotency
-            where brand_id = $1 and created_at < now() - make_interval(hours => $2)
-            order by created_at limit 100)",
-    )
-    .bind(brand.0)
-    .bind(KEPT_HOURS)
-    .execute(tx.conn())
-    .await?;
-    Ok(gone.rows_affected())
+pub async fn forget_old(store: &Store, most: i32) -> Result<i64, StoreError> {
+    store
+        .system(move |tx| {
+            Box::pin(async move {
+                Ok(sqlx::query_scalar("select idempotency_forget($1, $2)")
+                    .bind(KEPT_HOURS)
+                    .bind(most)
+                    .fetch_one(tx.conn())
+                    .await?)
+            })
+        })
+        .await
 }

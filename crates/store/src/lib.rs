@@ -52,6 +52,7 @@ pub mod teams;
 pub mod timers;
 mod ts;
 pub mod tx;
+pub mod usage;
 pub mod visibility;
 
 pub use changed::Changed;

@@ -1,6 +1,7 @@
 //! Members of a brand.
 
 mod change;
+mod handback;
 
 use jiff::Timestamp;
 use roost_domain::ids::{MemberId, TeamId, UserId};
@@ -12,19 +13,21 @@ use crate::error::StoreError;
 use crate::ledger::parse;
 use crate::ts::Ts;
 use crate::tx::BrandTx;
-pub use change::{MemberChange, MemberOutcome, change, release};
+pub use change::{MemberChange, MemberOutcome, change};
+pub(crate) use handback::owe;
+pub use handback::{brands_owing, give_back};
 
 /// A member with what routing knows of them.
 #[derive(Debug, Clone)]
 pub struct StoredMember {
     /// Ours.
     pub id: MemberId,
-    /// The person.
-    pub user: UserId,
+    /// The person; none for an API key's member.
+    pub user: Option<UserId>,
     /// What colleagues call them.
     pub name: String,
-    /// In lower case.
-    pub email: String,
+    /// In lower case; none for an API key's member.
+    pub email: Option<String>,
     /// What they may do.
     pub role: Role,
     /// How many open conversations they take.
@@ -45,12 +48,20 @@ pub struct StoredMember {
     pub active: bool,
 }
 
+impl StoredMember {
+    /// Whether it is an API key's member rather than a person.
+    #[must_use]
+    pub fn is_bot(&self) -> bool {
+        self.user.is_none()
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     id: Uuid,
-    user_id: Uuid,
+    user_id: Option<Uuid>,
     name: String,
-    email: String,
+    email: Option<String>,
     role: String,
     capacity: i32,
     load: i64,
@@ -68,7 +79,7 @@ impl TryFrom<Row> for StoredMember {
     fn try_from(row: Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: MemberId(row.id),
-            user: UserId(row.user_id),
+            user: row.user_id.map(UserId),
             name: row.name,
             email: row.email,
             role: parse(&row.role)?,

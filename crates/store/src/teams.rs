@@ -1,5 +1,8 @@
 //! Teams and their queues.
 
+mod change;
+mod delete;
+
 use jiff::Timestamp;
 use roost_domain::event::EventType;
 use roost_domain::ids::{ConversationId, MemberId, TeamId};
@@ -13,6 +16,8 @@ use crate::ledger::Cause;
 use crate::ts::Ts;
 use crate::tx::BrandTx;
 use crate::visibility::Visibility;
+pub use change::{TeamChange, TeamChanged, change};
+pub use delete::{Dissolution, delete, move_some, unresolved};
 
 /// A team with its members.
 #[derive(Debug, Clone)]
@@ -25,8 +30,12 @@ pub struct StoredTeam {
     pub mode: String,
     /// Whether conversations of channels without a team go here.
     pub is_default: bool,
+    /// Whether only its members, supervisors and above see its conversations.
+    pub is_closed: bool,
     /// Who is in it, by id.
     pub members: Vec<MemberId>,
+    /// Rises with each change.
+    pub version: i64,
 }
 
 /// All teams of the brand by name, or the wanted ones.
@@ -39,26 +48,84 @@ pub async fn list(
 ) -> Result<Vec<StoredTeam>, StoreError> {
     let brand = tx.brand();
     let wanted: Option<Vec<Uuid>> = wanted.map(|ids| ids.iter().map(|id| id.0).collect());
-    let rows: Vec<(Uuid, String, String, bool, Vec<Uuid>)> = sqlx::query_as(
-        "select t.id, t.name, t.mode, t.is_default,
+    let rows: Vec<Row> = sqlx::query_as(
+        "select t.id, t.name, t.mode, t.is_default, t.is_closed, t.version,
                 array(select m.member_id from team_members m
-                      where m.brand_id = t.brand_id and m.team_id = t.id order by m.member_id)
+                      where m.brand_id = t.brand_id and m.team_id = t.id order by m.member_id) as members
          from teams t where t.brand_id = $1 and ($2::uuid[] is null or t.id = any ($2)) order by t.name, t.id",
     )
     .bind(brand.0)
     .bind(wanted)
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, name, mode, is_default, members)| StoredTeam {
-            id: TeamId(id),
-            name,
-            mode,
-            is_default,
-            members: members.into_iter().map(MemberId).collect(),
-        })
-        .collect())
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    name: String,
+    mode: String,
+    is_default: bool,
+    is_closed: bool,
+    members: Vec<Uuid>,
+    version: i64,
+}
+
+impl From<Row> for StoredTeam {
+    fn from(row: Row) -> Self {
+        Self {
+            id: TeamId(row.id),
+            name: row.name,
+            mode: row.mode,
+            is_default: row.is_default,
+            is_closed: row.is_closed,
+            members: row.members.into_iter().map(MemberId).collect(),
+            version: row.version,
+        }
+    }
+}
+
+/// Of these ids those that are no member of the brand, and those that are API keys' members.
+///
+/// # Errors
+/// When the database fails.
+pub async fn unfit(
+    tx: &mut BrandTx,
+    ids: &[MemberId],
+) -> Result<(Vec<MemberId>, Vec<MemberId>), StoreError> {
+    let brand = tx.brand();
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows: Vec<(Uuid, bool)> = sqlx::query_as(
+        "select w.id, m.id is null from unnest($2::uuid[]) w (id)
+         left join members m on m.brand_id = $1 and m.id = w.id
+         where m.id is null or m.kind = 'bot' order by 1",
+    )
+    .bind(brand.0)
+    .bind(ids)
+    .fetch_all(tx.conn())
+    .await?;
+    let (unknown, bots): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, missing)| *missing);
+    let ids = |rows: Vec<(Uuid, bool)>| rows.into_iter().map(|(id, _)| MemberId(id)).collect();
+    Ok((ids(unknown), ids(bots)))
+}
+
+/// Those of these ids that are no team of the brand.
+///
+/// # Errors
+/// When the database fails.
+pub async fn unknown(tx: &mut BrandTx, ids: &[TeamId]) -> Result<Vec<TeamId>, StoreError> {
+    let brand = tx.brand();
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let missing: Vec<Uuid> = sqlx::query_scalar(
+        "select w.id from unnest($2::uuid[]) w (id)
+         where not exists (select from teams t where t.brand_id = $1 and t.id = w.id) order by 1",
+    )
+    .bind(brand.0)
+    .bind(ids)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(missing.into_iter().map(TeamId).collect())
 }
 
 /// Makes a team. A name that is taken is refused by `teams_name_key`, a member that isn't the
@@ -70,18 +137,22 @@ pub async fn create(
     tx: &mut BrandTx,
     name: &str,
     mode: &str,
+    is_closed: bool,
     members: &[MemberId],
     cause: &Cause,
 ) -> Result<TeamId, StoreError> {
     let brand = tx.brand();
     let id = TeamId(Uuid::now_v7());
-    sqlx::query("insert into teams (brand_id, id, name, mode) values ($1, $2, $3, $4)")
-        .bind(brand.0)
-        .bind(id.0)
-        .bind(name)
-        .bind(mode)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query(
+        "insert into teams (brand_id, id, name, mode, is_closed) values ($1, $2, $3, $4, $5)",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .bind(name)
+    .bind(mode)
+    .bind(is_closed)
+    .execute(tx.conn())
+    .await?;
     let members: Vec<Uuid> = members.iter().map(|member| member.0).collect();
     sqlx::query(
         "insert into team_members (brand_id, team_id, member_id)

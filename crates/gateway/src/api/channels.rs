@@ -3,13 +3,15 @@
 use actix_web::{HttpResponse, web};
 use roost_domain::ids::{ChannelId, TeamId};
 use roost_platforms::x::client::{ApiError, XClient};
+use roost_store::audit::{self, Auditor};
 use roost_store::channels::{self, ChannelChange, StoredChannel};
 use roost_store::{BrandTx, StoreError};
 use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
 
 use super::connect::webhook_url;
 use crate::app::App;
-use crate::auth::Actor;
+use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, Query};
 use crate::problem::{Code, Problem, ProblemBody, chain};
 use crate::wire::channel::{ChannelHealth, ChannelPatch, ChannelView};
@@ -75,6 +77,29 @@ pub(crate) async fn health(
     Ok(HttpResponse::Ok().json(ChannelHealth::from(channel)))
 }
 
+/// What the audit log keeps of a channel. An account may be a person's.
+fn facts(audit: &Auditor, channel: &StoredChannel) -> Value {
+    json!({
+        "platform": channel.platform, "account": audit.digest(&channel.account_id),
+        "name": audit.digest(&channel.name), "team_id": channel.team, "status": channel.status,
+    })
+}
+
+pub(super) fn entry(
+    action: &'static str,
+    id: ChannelId,
+    before: Option<Value>,
+    after: Option<Value>,
+) -> audit::Entry {
+    audit::Entry {
+        action,
+        target_type: "channel",
+        target: Some(id.0),
+        before,
+        after,
+    }
+}
+
 /// Changes a channel's name or team.
 #[utoipa::path(
     patch, path = "/v1/channels/{id}", tag = "channels", params(("id" = String, Path)), request_body = ChannelPatch,
@@ -98,24 +123,30 @@ pub(crate) async fn patch(
             .map(|id| id.and_then(|id| checks.parse::<TeamId>("/team_id", &id))),
     };
     checks.finish()?;
-    let changed = app
-        .store
-        .brand(actor.brand, move |tx| {
-            Box::pin(async move {
-                match channels::change(tx, id.0, &change).await {
-                    Ok(true) => find(tx, id.0).await,
-                    Ok(false) => Err(Problem::not_found()),
-                    Err(StoreError::Constraint { .. }) => Err(Problem::at(
+    let (cause, audit) = (actor.cause(), app.audit.clone());
+    let answer = actor.write(&app, move |tx| {
+        Box::pin(async move {
+            let before = find(tx, id.0).await?;
+            match channels::change(tx, id.0, &change).await {
+                Ok(true) => {}
+                Ok(false) => return Err(Problem::not_found()),
+                Err(StoreError::Constraint { .. }) => {
+                    return Err(Problem::at(
                         Code::UnknownReference,
                         "/team_id",
                         "names an unknown team",
-                    )),
-                    Err(error) => Err(error.into()),
+                    ));
                 }
-            })
+                Err(error) => return Err(error.into()),
+            }
+            let after = find(tx, id.0).await?;
+            let (was, is) = (facts(&audit, &before), facts(&audit, &after));
+            let line = entry("channel.changed", id.0, Some(was), Some(is));
+            audit.record(tx, &cause, line).await?;
+            Answer::ok(&ChannelView::from(after))
         })
-        .await?;
-    Ok(HttpResponse::Ok().json(ChannelView::from(changed)))
+    });
+    answer.await
 }
 
 /// Disconnects an account: its events are no longer taken, its token is forgotten.
@@ -128,13 +159,18 @@ pub(crate) async fn delete(
     actor: Actor,
     id: Id<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
-    let cause = actor.cause();
+    let (cause, audit) = (actor.cause(), app.audit.clone());
     let channel = app
         .store
         .brand(actor.brand, move |tx| {
             Box::pin(async move {
                 let channel = find(tx, id.0).await?;
                 channels::disconnect(tx, id.0, "disconnected_by_member", &cause).await?;
+                if channel.status != "disconnected" {
+                    let facts = facts(&audit, &channel);
+                    let line = entry("channel.disconnected", id.0, Some(facts), None);
+                    audit.record(tx, &cause, line).await?;
+                }
                 Ok::<_, Problem>(channel)
             })
         })

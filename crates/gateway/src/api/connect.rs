@@ -12,13 +12,15 @@ use roost_store::channels::{self, ConnectRequest, Credentials, NewChannel};
 use roost_store::ledger::{Actor as Who, Cause};
 use roost_store::routes::{Account, Route};
 use roost_store::{StoreError, members};
+use serde_json::json;
 
-use super::channels::bearer;
+use super::channels::{bearer, entry};
 use crate::app::App;
 use crate::auth::refresh::{hash, random};
-use crate::auth::{Actor, cookies, request_id};
+use crate::auth::{Actor, address, cookies, request_id};
 use crate::input::{OptionalBody, Query};
 use crate::problem::{Code, Problem, ProblemBody, chain};
+use crate::quotas;
 use crate::wire::channel::{ConnectView, Nothing};
 
 /// The X app that belongs to the installation.
@@ -96,7 +98,7 @@ fn escape(text: &str) -> String {
     ),
     responses(
         (status = 200, description = "A small page that says so", content_type = "text/html"),
-        (status = 422, body = ProblemBody, description = "connect_expired, connect_denied"),
+        (status = 422, body = ProblemBody, description = "connect_expired, connect_denied, quota_exceeded"),
         (status = 502, body = ProblemBody)
     )
 )]
@@ -131,8 +133,10 @@ pub(crate) async fn callback(
         .access_token(&token, &verifier)
         .await
         .map_err(platform)?;
+    may_have_one_more(&app, begun.brand, account_of(&access)).await?;
     listen(&app, &access).await.map_err(platform)?;
-    let cause = Cause::new(Who::Member(begun.member), Some(request_id(&request)));
+    let cause = Cause::new(Who::Member(begun.member), Some(request_id(&request)))
+        .from_address(address::of(&request, &app.config.public.trusted_proxies));
     let handle = access.screen_name.clone();
     connect(&app, begun.brand, access, cause).await?;
     let page = format!(
@@ -180,6 +184,24 @@ async fn may_connect(app: &App, brand: BrandId, member: MemberId) -> Result<(), 
     }
 }
 
+fn account_of(access: &AccessToken) -> Account {
+    Account {
+        platform: "x".to_owned(),
+        app: APP.to_owned(),
+        account_id: access.user_id.clone(),
+    }
+}
+
+/// Before X is told to post anything: whether the brand's limit leaves room for the account.
+async fn may_have_one_more(app: &App, brand: BrandId, account: Account) -> Result<(), Problem> {
+    let limits = app.quotas.defaults;
+    app.store
+        .brand(brand, move |tx| {
+            Box::pin(async move { quotas::require_channel(tx, &limits, &account).await })
+        })
+        .await
+}
+
 /// Sees to it that X posts the account's events to us: the app's webhook, valid, and a subscription.
 async fn listen(app: &App, access: &AccessToken) -> Result<(), ApiError> {
     let x = &app.x;
@@ -218,22 +240,28 @@ async fn connect(
     cause: Cause,
 ) -> Result<(), Problem> {
     let new = NewChannel {
-        account: Account {
-            platform: "x".to_owned(),
-            app: APP.to_owned(),
-            account_id: access.user_id,
-        },
+        account: account_of(&access),
         handle: access.screen_name,
         credentials: Credentials {
             token: access.credentials.token,
             secret: access.credentials.secret,
         },
     };
-    let sealer = app.sealer.clone();
+    let (sealer, audit, limits) = (app.sealer.clone(), app.audit.clone(), app.quotas.defaults);
     let connected = app
         .store
         .brand(brand, move |tx| {
-            Box::pin(async move { channels::connect(tx, &new, &sealer, &cause).await })
+            Box::pin(async move {
+                // Again, under a lock: two accounts may come in at once.
+                quotas::require_channel(tx, &limits, &new.account).await?;
+                let connected = channels::connect(tx, &new, &sealer, &cause).await?;
+                let facts = json!({
+                    "platform": new.account.platform, "account": audit.digest(&new.account.account_id),
+                });
+                let line = entry("channel.connected", connected.channel, None, Some(facts));
+                audit.record(tx, &cause, line).await?;
+                Ok::<_, Problem>(connected)
+            })
         })
         .await?;
     // Its waiting replies can go now.

@@ -4,19 +4,23 @@ use actix_web::{HttpResponse, web};
 use roost_domain::ids::{BrandId, MemberId, TeamId};
 use roost_domain::role::{Permission, Role};
 use roost_domain::routing::Presence;
-use roost_store::ledger::Cause;
+use roost_store::audit::{self, Auditor};
 use roost_store::members::{self, MemberChange, MemberOutcome};
 use roost_store::presence;
+use serde_json::{Map, Value, json};
 
 use crate::app::App;
-use crate::auth::Actor;
+use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, Query};
-use crate::problem::{Code, Problem, ProblemBody};
+use crate::problem::{Code, Problem, ProblemBody, chain};
+use crate::quotas;
 use crate::wire::list::{Cursors, Paged};
 use crate::wire::member::{MemberPatch, MemberView, SetPresence};
 
 /// Most conversations that a member may be given at once.
 const MAX_CAPACITY: i64 = 10_000;
+/// Most skills that a member has.
+const MAX_SKILLS: usize = 100;
 
 /// All members by name.
 #[utoipa::path(
@@ -98,6 +102,11 @@ impl MemberPatch {
                 teams.dedup();
                 teams
             }),
+            skills: self.skills.inspect(|skills| {
+                if skills.len() > MAX_SKILLS {
+                    checks.fault("/skills", format!("must name {MAX_SKILLS} at the most"));
+                }
+            }),
             external_id: self
                 .external_id
                 .map(|id| id.map(|id| checks.line("/external_id", &id, 1, 200))),
@@ -107,13 +116,12 @@ impl MemberPatch {
     }
 }
 
-/// Changes a member: capacity, teams, role, name; `active: false` deactivates.
+/// Changes a member: capacity, teams, skills, role, name; `active: false` deactivates.
 #[utoipa::path(
     patch, path = "/v1/members/{id}", tag = "members", params(("id" = String, Path)), request_body = MemberPatch,
     responses(
-        (status = 200, body = MemberView), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody),
-        (status = 404, body = ProblemBody), (status = 409, body = ProblemBody, description = "last_owner"),
-        (status = 422, body = ProblemBody)
+        (status = 200, body = MemberView), (status = 409, body = ProblemBody, description = "last_owner"),
+        (status = 422, body = ProblemBody, description = "unknown_reference, bot_member, quota_exceeded")
     )
 )]
 pub(crate) async fn patch(
@@ -123,85 +131,136 @@ pub(crate) async fn patch(
     body: Body<MemberPatch>,
 ) -> Result<HttpResponse, Problem> {
     let wanted = body.0.check()?;
-    let id = id.0;
+    change(&app, &actor, id.0, wanted).await?;
+    Ok(HttpResponse::Ok().json(show(&app, actor.brand, id.0).await?))
+}
+
+/// Deactivates a member: their sessions end within 5 s, what they hold goes back to the queue, and what
+/// they did keeps its author.
+#[utoipa::path(
+    delete, path = "/v1/members/{id}", tag = "members", params(("id" = String, Path)),
+    responses(
+        (status = 204), (status = 409, body = ProblemBody, description = "last_owner"),
+        (status = 422, body = ProblemBody, description = "bot_member")
+    )
+)]
+pub(crate) async fn delete(
+    app: web::Data<App>,
+    actor: Actor,
+    id: Id<MemberId>,
+) -> Result<HttpResponse, Problem> {
+    let wanted = MemberChange {
+        active: Some(false),
+        ..MemberChange::default()
+    };
+    change(&app, &actor, id.0, wanted).await
+}
+
+async fn change(
+    app: &App,
+    actor: &Actor,
+    id: MemberId,
+    wanted: MemberChange,
+) -> Result<HttpResponse, Problem> {
     // Only an owner makes or unmakes owners.
-    let before = show_role(&app, actor.brand, id).await?;
+    let before = person_role(app, actor.brand, id).await?;
     let is_owners_matter = wanted.role == Some(Role::Owner)
         || (before == Role::Owner && (wanted.role.is_some() || wanted.active == Some(false)));
     if is_owners_matter && actor.role != Role::Owner {
         return Err(Problem::new(Code::Forbidden));
     }
-    let cause = actor.cause();
-    let of_change = cause.clone();
-    let outcome = app
-        .store
-        .brand(actor.brand, move |tx| {
-            Box::pin(async move { members::change(tx, id, &wanted, &of_change).await })
-        })
-        .await?;
-    match outcome {
-        MemberOutcome::Done { left, deactivated } => {
-            if deactivated {
-                release(&app, actor.brand, id, None, "member deactivated", cause).await?;
-            } else if !left.is_empty() {
-                release(
-                    &app,
-                    actor.brand,
-                    id,
-                    Some(left),
-                    "member left the team",
-                    cause,
-                )
-                .await?;
+    let (cause, audit, limits) = (actor.cause(), app.audit.clone(), app.quotas.defaults);
+    let answer = actor.write(app, move |tx| {
+        Box::pin(async move {
+            if wanted.active == Some(true)
+                && members::find(tx, id).await?.is_some_and(|one| !one.active)
+            {
+                quotas::require_seat(tx, &limits).await?;
             }
-        }
-        MemberOutcome::Missing => return Err(Problem::not_found()),
-        MemberOutcome::LastOwner => return Err(Problem::new(Code::LastOwner)),
-        MemberOutcome::UnknownTeam => {
-            return Err(Problem::at(
-                Code::UnknownReference,
-                "/team_ids",
-                "names an unknown team",
-            ));
-        }
-    }
+            let outcome = members::change(tx, id, &wanted, &cause).await?;
+            let (changed, renamed_from) = done(outcome)?;
+            if let Some(line) = entry(&audit, id, &wanted, changed, renamed_from) {
+                audit.record(tx, &cause, line).await?;
+            }
+            Ok(Answer::nothing())
+        })
+    });
+    let answer = answer.await?;
+    give_back(app, actor.brand).await;
     // Capacity and teams decide who may be given work.
     app.hint_router();
-    Ok(HttpResponse::Ok().json(show(&app, actor.brand, id).await?))
+    Ok(answer)
 }
 
-async fn show_role(app: &App, brand: BrandId, id: MemberId) -> Result<Role, Problem> {
+fn done(outcome: MemberOutcome) -> Result<(Map<String, Value>, Option<String>), Problem> {
+    let unknown = |pointer, what| Problem::at(Code::UnknownReference, pointer, what);
+    match outcome {
+        MemberOutcome::Done {
+            changed,
+            renamed_from,
+        } => Ok((changed, renamed_from)),
+        MemberOutcome::Missing => Err(Problem::not_found()),
+        MemberOutcome::LastOwner => Err(Problem::new(Code::LastOwner)),
+        MemberOutcome::UnknownTeam => Err(unknown("/team_ids", "names an unknown team")),
+        MemberOutcome::UnknownSkill => Err(unknown("/skills", "names an unknown skill")),
+    }
+}
+
+/// The line that the audit log gets, where anything was changed. What could name a person goes in as a
+/// digest.
+fn entry(
+    audit: &Auditor,
+    id: MemberId,
+    wanted: &MemberChange,
+    mut changed: Map<String, Value>,
+    renamed_from: Option<String>,
+) -> Option<audit::Entry> {
+    if let (Some(from), Some(to)) = (renamed_from, &wanted.name) {
+        let names = json!([audit.digest(&from), audit.digest(to)]);
+        changed.insert("name".to_owned(), names);
+    }
+    if let Some(Value::Array(ids)) = changed.get_mut("external_id") {
+        for id in ids {
+            if let Value::String(text) = id {
+                *text = audit.digest(text);
+            }
+        }
+    }
+    if changed.is_empty() {
+        return None;
+    }
+    let action = match changed.get("active").map(|active| &active[1]) {
+        Some(Value::Bool(false)) => "member.deactivated",
+        Some(Value::Bool(true)) => "member.activated",
+        Some(_) | None => "member.changed",
+    };
+    let (before, after) = audit::split(&changed);
+    Some(audit::Entry {
+        action,
+        target_type: "member",
+        target: Some(id.0),
+        before: Some(before),
+        after: Some(after),
+    })
+}
+
+/// Gives back what members can no longer hold. What isn't now is by whoever looks after the brands next.
+pub(super) async fn give_back(app: &App, brand: BrandId) {
+    if let Err(error) = members::give_back(&app.store, brand).await {
+        tracing::warn!(brand.id = %brand, error = chain(&error), "cannot give back conversations");
+    }
+}
+
+/// The role of a member who is a person: an API key's is changed with its key.
+async fn person_role(app: &App, brand: BrandId, id: MemberId) -> Result<Role, Problem> {
     let found = app
         .store
         .brand(brand, move |tx| Box::pin(members::find(tx, id)))
         .await?;
-    found
-        .map(|member| member.role)
-        .ok_or_else(Problem::not_found)
-}
-
-/// Gives back what a member can no longer hold.
-async fn release(
-    app: &App,
-    brand: BrandId,
-    id: MemberId,
-    teams: Option<Vec<TeamId>>,
-    reason: &'static str,
-    cause: Cause,
-) -> Result<(), Problem> {
-    loop {
-        let (teams, cause) = (teams.clone(), cause.clone());
-        let released = app
-            .store
-            .brand(brand, move |tx| {
-                Box::pin(
-                    async move { members::release(tx, id, teams.as_deref(), reason, &cause).await },
-                )
-            })
-            .await?;
-        if released == 0 {
-            return Ok(());
-        }
+    match found {
+        Some(member) if member.is_bot() => Err(Problem::new(Code::BotMember)),
+        Some(member) => Ok(member.role),
+        None => Err(Problem::not_found()),
     }
 }
 
@@ -210,8 +269,7 @@ async fn release(
     put, path = "/v1/members/{id}/presence", tag = "members", params(("id" = String, Path)),
     request_body = SetPresence,
     responses(
-        (status = 200, body = MemberView), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody),
-        (status = 404, body = ProblemBody)
+        (status = 200, body = MemberView), (status = 422, body = ProblemBody, description = "bot_member")
     )
 )]
 pub(crate) async fn put_presence(
@@ -228,7 +286,7 @@ pub(crate) async fn put_presence(
         return Err(Problem::new(Code::InvalidRequest));
     };
     // A foreign id is missing whatever the role.
-    show_role(&app, actor.brand, id).await?;
+    person_role(&app, actor.brand, id).await?;
     if id != actor.member {
         actor.require(Permission::ConversationsLead)?;
     }

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::auth::{Actor, Answer, Who};
 use crate::input::{Body, Checks, Id, OptionalBody, Query};
 use crate::problem::{Code, Problem, ProblemBody};
+use crate::quotas;
 use crate::wire::channel::Nothing;
 use crate::wire::list::{Cursors, Paged};
 use crate::wire::message::{CreateMessage, MessageView, RetryMessage};
@@ -321,7 +322,7 @@ async fn check_mentions(tx: &mut BrandTx, mentions: &[MemberId]) -> Result<(), P
         (status = 201, body = MessageView),
         (status = 200, body = MessageView, description = "The message that the same client_ref made before"),
         (status = 400, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 422, body = ProblemBody, description = "text_too_long, channel_disconnected, client_ref_reused, unknown_reference, member_cannot_take"),
+        (status = 422, body = ProblemBody, description = "text_too_long, channel_disconnected, client_ref_reused, unknown_reference, member_cannot_take, quota_exceeded"),
         (status = 409, body = ProblemBody, description = "conversation_exists")
     )
 )]
@@ -333,13 +334,16 @@ pub(crate) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let author = Author::of(&actor, body.0.on_behalf_of.as_deref())?;
     let new = body.0.check(id.0, &author, Timestamp::now())?;
-    let visibility = actor.visibility();
+    let (visibility, limits) = (actor.visibility(), app.quotas.defaults);
     let answer = actor.write(&app, move |tx| {
         Box::pin(async move {
             if !conversations::exists(tx, id.0, &visibility).await? {
                 return Err(Problem::not_found());
             }
             author.check(tx).await?;
+            if matches!(new.kind, PostKind::Reply { .. }) {
+                quotas::require_message(tx, &limits).await?;
+            }
             check_mentions(tx, &new.mentions).await?;
             let (id, is_new) = refused(messages::post(tx, new, &author.cause).await?)?;
             let view = MessageView::from(find(tx, id, &visibility).await?);

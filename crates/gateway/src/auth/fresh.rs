@@ -1,4 +1,4 @@
-//! The database's word, at most 2 s old.
+//! The database's word, not older than is said: 2 s where a session or key may end.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -14,12 +14,21 @@ const MAX_ENTRIES: usize = 20_000;
 #[derive(Debug)]
 pub(crate) struct Fresh<K, V> {
     known: Mutex<HashMap<K, (Instant, V)>>,
+    max_age: Duration,
 }
 
 impl<K, V> Default for Fresh<K, V> {
     fn default() -> Self {
+        Self::aged(MAX_AGE)
+    }
+}
+
+impl<K, V> Fresh<K, V> {
+    /// For what may be older than a session's end.
+    pub(crate) fn aged(max_age: Duration) -> Self {
         Self {
             known: Mutex::default(),
+            max_age,
         }
     }
 }
@@ -27,7 +36,7 @@ impl<K, V> Default for Fresh<K, V> {
 impl<K: Eq + Hash, V: Clone> Fresh<K, V> {
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = known.get(key).filter(|(at, _)| at.elapsed() < MAX_AGE);
+        let found = known.get(key).filter(|(at, _)| at.elapsed() < self.max_age);
         found.map(|(_, value)| value.clone())
     }
 
@@ -35,13 +44,13 @@ impl<K: Eq + Hash, V: Clone> Fresh<K, V> {
         let now = Instant::now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > MAX_ENTRIES {
-            known.retain(|_, (at, _)| at.elapsed() < MAX_AGE);
+            known.retain(|_, (at, _)| at.elapsed() < self.max_age);
         }
         known.extend(entries.into_iter().map(|(key, value)| (key, (now, value))));
     }
 
     /// Forgets one, after this process has changed it.
-    pub(super) fn forget(&self, key: &K) {
+    pub(crate) fn forget(&self, key: &K) {
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -49,7 +58,7 @@ impl<K: Eq + Hash, V: Clone> Fresh<K, V> {
     }
 
     /// Forgets all for which `is_gone`.
-    pub(super) fn forget_where(&self, is_gone: impl Fn(&V) -> bool) {
+    pub(crate) fn forget_where(&self, is_gone: impl Fn(&V) -> bool) {
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

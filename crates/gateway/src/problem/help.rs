@@ -66,6 +66,10 @@ impl Code {
             Self::NothingToUndo => {
                 "The last change was not one that can be undone, or was undone already."
             }
+            Self::KeyRevoked => "A revoked key stays revoked: make another one.",
+            Self::BotMember => {
+                "The member belongs to an API key: what it may do is changed at `/v1/api-keys`."
+            }
             Self::DefaultTeam => "Make another team the default first.",
             Self::LastOwner => "Make somebody else an owner first.",
             Self::AlreadySending => "It is on its way. Its outcome comes as an event.",

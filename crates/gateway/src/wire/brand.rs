@@ -2,7 +2,7 @@
 
 use roost_domain::ids::BrandId;
 use roost_store::brands::StoredBrand;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::At;
@@ -26,4 +26,15 @@ impl BrandView {
             created_at: brand.created_at.into(),
         }
     }
+}
+
+/// A change of the brand; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BrandPatch {
+    #[schema(min_length = 1, max_length = 200)]
+    pub(crate) name: Option<String>,
+    /// An IANA name.
+    #[schema(example = "Europe/Berlin")]
+    pub(crate) time_zone: Option<String>,
 }

@@ -11,8 +11,11 @@ use crate::input::maybe;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MemberView {
     id: String,
+    /// `person`, or `bot` for an API key's.
+    kind: &'static str,
     name: String,
-    email: String,
+    /// None for a bot.
+    email: Option<String>,
     role: &'static str,
     /// How many open conversations they take.
     capacity: i32,
@@ -37,6 +40,7 @@ impl From<StoredMember> for MemberView {
     fn from(member: StoredMember) -> Self {
         Self {
             id: member.id.to_string(),
+            kind: if member.is_bot() { "bot" } else { "person" },
             name: member.name,
             email: member.email,
             role: member.role.as_str(),
@@ -67,6 +71,8 @@ pub(crate) struct MemberPatch {
     pub(crate) active: Option<bool>,
     /// All teams of the member.
     pub(crate) team_ids: Option<Vec<String>>,
+    /// All skills of the member, by name or id.
+    pub(crate) skills: Option<Vec<String>>,
     #[serde(default, deserialize_with = "maybe")]
     #[schema(value_type = Option<String>)]
     pub(crate) external_id: Option<Option<String>>,

@@ -14,6 +14,8 @@ pub(crate) struct TeamView {
     routing: RoutingView,
     /// Whether conversations of channels without a team go here.
     is_default: bool,
+    /// Whether only its members, supervisors and above see its conversations.
+    is_closed: bool,
     member_ids: Vec<String>,
 }
 
@@ -31,6 +33,7 @@ impl From<StoredTeam> for TeamView {
             name: team.name,
             routing: RoutingView { mode: team.mode },
             is_default: team.is_default,
+            is_closed: team.is_closed,
             member_ids: team.members.iter().map(ToString::to_string).collect(),
         }
     }
@@ -40,11 +43,29 @@ impl From<StoredTeam> for TeamView {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateTeam {
+    #[schema(min_length = 1, max_length = 200, example = "Billing")]
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) routing: CreateRouting,
+    /// Whether only its members, supervisors and above see its conversations.
+    #[serde(default)]
+    pub(crate) is_closed: bool,
     #[serde(default)]
     pub(crate) member_ids: Vec<String>,
+}
+
+/// A change of a team; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TeamPatch {
+    #[schema(min_length = 1, max_length = 200)]
+    pub(crate) name: Option<String>,
+    pub(crate) routing: Option<CreateRouting>,
+    pub(crate) is_closed: Option<bool>,
+    /// True makes it the default team, in place of the one that was.
+    pub(crate) is_default: Option<bool>,
+    /// All its members.
+    pub(crate) member_ids: Option<Vec<String>>,
 }
 
 /// How a team shall route.

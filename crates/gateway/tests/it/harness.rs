@@ -44,6 +44,13 @@ pub(crate) struct Person {
     pub(crate) cookie: String,
 }
 
+/// An API key: its address, and who has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub(crate) path: String,
+    pub(crate) bearer: Person,
+}
+
 /// A brand whose owner is signed in, with a team and a channel.
 #[derive(Debug, Clone)]
 pub(crate) struct Brand {
@@ -68,52 +75,60 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 impl Gateway {
     /// Without a broker: hints and pointers go nowhere, everything else is real.
     pub(crate) async fn start() -> Self {
-        Self::with(NO_BROKER, "http://127.0.0.1:1", false).await
+        Self::with(NO_BROKER, "http://127.0.0.1:1", false, &[]).await
+    }
+
+    /// As [`Gateway::start`], with other settings than the defaults.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::with(NO_BROKER, "http://127.0.0.1:1", false, settings).await
     }
 
     /// Without a broker, but with somebody who answers as X.
     pub(crate) async fn start_with_x(x_url: &str) -> Self {
-        Self::with(NO_BROKER, x_url, false).await
+        Self::with(NO_BROKER, x_url, false, &[]).await
     }
 
     /// With one, for live streams.
     pub(crate) async fn start_with_broker() -> Self {
-        Self::with(&setting("ROOST_TEST_AMQP_URL"), "http://127.0.0.1:1", true).await
+        let amqp_url = setting("ROOST_TEST_AMQP_URL");
+        Self::with(&amqp_url, "http://127.0.0.1:1", true, &[]).await
     }
 
-    async fn with(amqp_url: &str, x_url: &str, has_broker: bool) -> Self {
+    async fn with(
+        amqp_url: &str,
+        x_url: &str,
+        has_broker: bool,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let db = TestDb::new().await;
         let prefix = format!("t{}", Uuid::now_v7().simple());
         let metrics = Metrics::new();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let redis_url = setting("ROOST_TEST_REDIS_URL");
-        let config = Config::from_parts(
-            "",
-            &[
-                ("ROOST_PREFIX", &prefix),
-                ("ROOST_AMQP_URL", amqp_url),
-                ("ROOST_REDIS_URL", &redis_url),
-                (
-                    "ROOST_JWT_SECRET",
-                    "a-secret-for-tests-of-40-characters-only",
-                ),
-                (
-                    "ROOST_SECRETS_KEYS",
-                    "only:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-                ),
-                (
-                    "ROOST_AUDIT_KEY",
-                    "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
-                ),
-                ("ROOST_PUBLIC_URL", "https://roost.example"),
-                ("ROOST_CORS_ORIGINS", "https://app.example"),
-                ("ROOST_X_API_URL", x_url),
-                ("ROOST_SHUTDOWN_GRACE_SECONDS", "2"),
-            ],
-            &[],
-        )
-        .unwrap();
+        let mut variables = vec![
+            ("ROOST_PREFIX", prefix.as_str()),
+            ("ROOST_AMQP_URL", amqp_url),
+            ("ROOST_REDIS_URL", redis_url.as_str()),
+            (
+                "ROOST_JWT_SECRET",
+                "a-secret-for-tests-of-40-characters-only",
+            ),
+            (
+                "ROOST_SECRETS_KEYS",
+                "only:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            ),
+            (
+                "ROOST_AUDIT_KEY",
+                "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
+            ),
+            ("ROOST_PUBLIC_URL", "https://roost.example"),
+            ("ROOST_CORS_ORIGINS", "https://app.example"),
+            ("ROOST_X_API_URL", x_url),
+            ("ROOST_SHUTDOWN_GRACE_SECONDS", "2"),
+        ];
+        variables.extend_from_slice(settings);
+        let config = Config::from_parts("", &variables, &[]).unwrap();
         let bus = Bus::start(
             BusConfig {
                 partitions: 2,
@@ -256,6 +271,38 @@ impl Gateway {
             channel,
             account_id,
         }
+    }
+
+    /// Makes an API key of a role; who has it asks like a person does.
+    pub(crate) async fn key(&self, brand: &Brand, role: &str, scopes: &[&str]) -> Key {
+        let body = json!({ "name": "Robot", "mode": "live", "role": role, "scopes": scopes });
+        self.key_from(brand, body).await
+    }
+
+    /// Makes an API key from a body.
+    pub(crate) async fn key_from(&self, brand: &Brand, body: Value) -> Key {
+        let answer = self.post(&brand.owner, "/v1/api-keys", body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let text = |name: &str| answer.body[name].as_str().unwrap().to_owned();
+        Key {
+            path: format!("/v1/api-keys/{}", text("id")),
+            bearer: Person {
+                brand: brand.owner.brand,
+                member: text("member_id").parse().unwrap(),
+                token: text("key"),
+                cookie: String::new(),
+            },
+        }
+    }
+
+    /// The lines of a brand's audit log, newest first: action and target's id.
+    pub(crate) async fn audit(&self, brand: &Brand) -> Vec<(String, String)> {
+        let answer = self.get(&brand.owner, "/v1/audit-log?limit=200").await;
+        let rows = answer.body["data"].as_array().unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        rows.iter()
+            .map(|row| (text(&row["action"]), text(&row["target"]["id"])))
+            .collect()
     }
 
     /// Adds a member with a session of their own, in the brand's team.

@@ -10,6 +10,8 @@
 )]
 
 mod account;
+mod api_keys;
+mod audit;
 mod canned_replies;
 mod changes;
 mod connect;
@@ -21,16 +23,20 @@ mod document;
 mod erasure;
 mod feed;
 mod harness;
+mod idempotency;
 mod input;
 mod isolation;
 mod labels;
+mod limits;
 mod members;
 mod messages;
 mod paging;
 mod permissions;
 mod search;
+mod settings;
 mod start;
 mod stream;
 mod undo;
+mod usage;
 mod visibility;
 mod walk;

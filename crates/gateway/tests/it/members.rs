@@ -1,5 +1,8 @@
 //! Members: capacity, teams, presence, leaving.
 
+use roost_store::StoreError;
+use roost_store::ledger::Cause;
+use roost_store::members::{self, MemberChange, MemberOutcome};
 use serde_json::{Value, json};
 
 use crate::customer::writes;
@@ -215,4 +218,87 @@ async fn lists_of_members_page_by_name() {
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_process_left_to_be_given_back_another_gives_back() {
+    let gateway = Gateway::start().await;
+    let brand = gateway.brand("Harbor").await;
+    let agent = gateway.member(&brand, "agent").await;
+    let conversation = writes(&gateway, &brand, "77", "hello").await;
+    let assignment = format!("/v1/conversations/{conversation}/assignment");
+    gateway
+        .put(&agent, &assignment, json!({ "member_id": agent.member }))
+        .await;
+    // As a gateway leaves it that dies after the commit of the change.
+    let (brand_id, member) = (agent.brand, agent.member);
+    let change = MemberChange {
+        active: Some(false),
+        ..MemberChange::default()
+    };
+    let done: Result<MemberOutcome, StoreError> = gateway
+        .db
+        .store
+        .brand(brand_id, move |tx| {
+            Box::pin(async move { members::change(tx, member, &change, &Cause::system()).await })
+        })
+        .await;
+    assert!(matches!(done.unwrap(), MemberOutcome::Done { .. }));
+    let begun = std::time::Instant::now();
+    while !gateway.get(&brand.owner, &assignment).await.body["member_id"].is_null() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30));
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    let mut db = gateway.db.owner().await;
+    let owed: i64 = sqlx::query_scalar("select count(*) from handbacks")
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+    assert_eq!(owed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_member_is_deactivated_and_told_in_the_audit_log() {
+    let gateway = Gateway::start().await;
+    let (brand, theirs) = (gateway.brand("Harbor").await, gateway.brand("Theirs").await);
+    let agent = gateway.member(&brand, "agent").await;
+    let path = format!("/v1/members/{}", agent.member);
+    gateway
+        .patch(
+            &brand.owner,
+            &path,
+            json!({ "name": "Nora Quill", "external_id": "nora-1", "capacity": 3 }),
+        )
+        .await;
+    assert_eq!(gateway.delete(&brand.owner, &path).await.status, 204);
+    assert_eq!(gateway.get(&brand.owner, &path).await.body["active"], false);
+    let own = format!("/v1/members/{}", brand.owner.member);
+    assert_eq!(
+        gateway.delete(&brand.owner, &own).await.code(),
+        "last_owner"
+    );
+    let foreign = format!("/v1/members/{}", theirs.owner.member);
+    assert_eq!(gateway.delete(&brand.owner, &foreign).await.status, 404);
+    let log = gateway
+        .get(&brand.owner, "/v1/audit-log?action=member.*")
+        .await;
+    let rows = log.body["data"].as_array().unwrap();
+    assert_eq!(
+        (&rows[0]["action"], &rows[1]["action"]),
+        (&json!("member.deactivated"), &json!("member.changed"))
+    );
+    assert_eq!(rows[1]["before"]["capacity"], 5);
+    assert_eq!(rows[1]["after"]["capacity"], 3);
+    // Of people only what nobody can read.
+    assert!(
+        !log.text.contains("Quill") && !log.text.contains("nora"),
+        "{}",
+        log.text
+    );
+    assert!(
+        rows[1]["after"]["name"]
+            .as_str()
+            .unwrap()
+            .starts_with("digest:")
+    );
 }

@@ -1,15 +1,16 @@
-//! Changing a member, and giving back what one can no longer hold.
+//! Changing a member.
 
 use roost_domain::event::EventType;
-use roost_domain::ids::{ConversationId, MemberId, TeamId};
+use roost_domain::ids::{MemberId, TeamId};
 use roost_domain::role::Role;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::assignments::{Decided, DecidedBy, NewDecision, insert};
+use super::handback::owe;
 use crate::error::StoreError;
 use crate::events::append_subject_event;
-use crate::ledger::{Cause, Ledger};
+use crate::ledger::Cause;
+use crate::skills;
 use crate::tx::BrandTx;
 
 /// A wanted change; what is none stays.
@@ -25,6 +26,8 @@ pub struct MemberChange {
     pub active: Option<bool>,
     /// All their teams.
     pub teams: Option<Vec<TeamId>>,
+    /// All their skills, by name or id.
+    pub skills: Option<Vec<String>>,
     /// The brand's own name for them; the inner none removes it.
     pub external_id: Option<Option<String>>,
 }
@@ -32,12 +35,12 @@ pub struct MemberChange {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberOutcome {
-    /// Done. These teams' conversations have to be given back, or all of them.
+    /// Done. What they can no longer hold is owed: see [`super::give_back`].
     Done {
-        /// Teams that the member left.
-        left: Vec<TeamId>,
-        /// Whether the member was deactivated.
-        deactivated: bool,
+        /// The fields that have changed, each with how it was and is. The name is left out.
+        changed: Map<String, Value>,
+        /// The name as it was, where it has changed.
+        renamed_from: Option<String>,
     },
     /// No such member.
     Missing,
@@ -45,6 +48,8 @@ pub enum MemberOutcome {
     LastOwner,
     /// A team that isn't the brand's.
     UnknownTeam,
+    /// A skill that isn't the brand's.
+    UnknownSkill,
 }
 
 #[derive(sqlx::FromRow)]
@@ -57,8 +62,8 @@ struct Row {
     external_id: Option<String>,
 }
 
-/// Changes a member. What they hold is given back by [`release`], after this has been committed: by
-/// then nobody gives them anything new, and conversations are locked before members.
+/// Changes a member. What they can no longer hold is owed from then on; [`super::give_back`] gives it
+/// back, after this has been committed.
 ///
 /// # Errors
 /// When the database fails.
@@ -132,13 +137,23 @@ pub async fn change(
     note("role", json!(role), json!(role_after));
     note("active", json!(active), json!(active_after));
     note("external_id", json!(external_id), json!(external_after));
-    let mut left = Vec::new();
     if let Some(teams) = &change.teams {
         let Some((from, gone)) = set_teams(tx, id, teams).await? else {
             return Ok(MemberOutcome::UnknownTeam);
         };
         note("team_ids", json!(from), json!(teams));
-        left = gone;
+        for team in gone {
+            owe(tx, id, Some(team), cause).await?;
+        }
+    }
+    if let Some(wanted) = &change.skills {
+        let Some((from, to)) = skills::set(tx, id, wanted).await? else {
+            return Ok(MemberOutcome::UnknownSkill);
+        };
+        note("skills", json!(from), json!(to));
+    }
+    if active && !active_after {
+        owe(tx, id, None, cause).await?;
     }
     let is_renamed = change.name.as_ref().is_some_and(|wanted| *wanted != name);
     if !changed.is_empty() || is_renamed {
@@ -149,8 +164,8 @@ pub async fn change(
         append_subject_event(tx, EventType::MemberUpdated, id.0, cause, data).await?;
     }
     Ok(MemberOutcome::Done {
-        left,
-        deactivated: active && !active_after,
+        changed,
+        renamed_from: is_renamed.then_some(name),
     })
 }
 
@@ -204,67 +219,4 @@ async fn set_teams(
         .map(TeamId)
         .collect();
     Ok(Some((before.into_iter().map(TeamId).collect(), left)))
-}
-
-/// Conversations that one call gives back at most.
-const RELEASE_BATCH: i64 = 200;
-
-/// Takes conversations from a member: all unresolved ones, or the open ones of these teams. Answers
-/// how many; call it until that is 0.
-///
-/// Happens once for each conversation: it is taken only while the member still has it.
-///
-/// # Errors
-/// When the database fails.
-pub async fn release(
-    tx: &mut BrandTx,
-    id: MemberId,
-    teams: Option<&[TeamId]>,
-    reason: &str,
-    cause: &Cause,
-) -> Result<usize, StoreError> {
-    let brand = tx.brand();
-    let of_teams: Option<Vec<Uuid>> = teams.map(|teams| teams.iter().map(|team| team.0).collect());
-    let held: Vec<Uuid> = sqlx::query_scalar(
-        "select id from conversations
-         where brand_id = $1 and assignee_id = $2 and status <> 'resolved'
-           and ($3::uuid[] is null or status = 'open' and team_id = any ($3))
-         order by id limit $4",
-    )
-    .bind(brand.0)
-    .bind(id.0)
-    .bind(of_teams)
-    .bind(RELEASE_BATCH)
-    .fetch_all(tx.conn())
-    .await?;
-    if held.is_empty() {
-        return Ok(0);
-    }
-    let held: Vec<ConversationId> = held.into_iter().map(ConversationId).collect();
-    let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
-    ledger.lock(tx.conn(), brand, &held).await?;
-    let still: Vec<ConversationId> = ledger
-        .all()
-        .filter(|one| one.assignee == Some(id))
-        .map(|one| one.id)
-        .collect();
-    for conversation in &still {
-        ledger.assign(*conversation, None, cause);
-    }
-    let decisions: Vec<NewDecision> = still
-        .iter()
-        .map(|conversation| NewDecision {
-            conversation: *conversation,
-            team: ledger.get(*conversation).and_then(|one| one.team),
-            outcome: Decided::Unassigned,
-            by: DecidedBy::Member,
-            actor: cause.actor.id().map(MemberId),
-            reason: reason.to_owned(),
-            over_capacity: false,
-            candidates: Vec::new(),
-        })
-        .collect();
-    insert(tx.conn(), brand, &decisions).await?;
-    ledger.flush(tx.conn()).await?;
-    Ok(still.len())
 }
