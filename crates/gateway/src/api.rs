@@ -10,6 +10,7 @@ pub(crate) mod canned_replies;
 pub(crate) mod changes;
 pub(crate) mod channels;
 pub(crate) mod connect;
+pub(crate) mod contact_acts;
 pub(crate) mod contact_merges;
 pub(crate) mod contacts;
 pub(crate) mod conversations;

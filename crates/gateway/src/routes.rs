@@ -147,9 +147,9 @@ routes! {
     get    "/v1/contacts/{id}"                      ContactsRead       => api::contacts::get;
     patch  "/v1/contacts/{id}"                      ContactsWrite      => api::contacts::patch;
     get    "/v1/contacts/{id}/conversations"        ConversationsRead  => api::contacts::conversations;
-    put    "/v1/contacts/{id}/block"                ContactsBlock      => api::contacts::block;
-    delete "/v1/contacts/{id}/block"                ContactsBlock      => api::contacts::unblock;
-    put    "/v1/contacts/{id}/erasure"              ContactsErase      => api::contacts::erase;
+    put    "/v1/contacts/{id}/block"                ContactsBlock      => api::contact_acts::block;
+    delete "/v1/contacts/{id}/block"                ContactsBlock      => api::contact_acts::unblock;
+    put    "/v1/contacts/{id}/erasure"              ContactsErase      => api::contact_acts::erase;
     post   "/v1/contact-merges"                     ContactsWrite      => api::contact_merges::create;
     get    "/v1/contact-merges/{id}"                ContactsRead       => api::contact_merges::get;
     delete "/v1/contact-merges/{id}"                ContactsWrite      => api::contact_merges::delete;

@@ -155,7 +155,9 @@ async fn blank_conversations(tx: &mut BrandTx, id: ContactId) -> Result<(u64, u6
          set recipient_id = '', fingerprint = '', detail = null,
              state = case when state in ('queued', 'unknown') then 'failed' else state end,
              code = case when state in ('queued', 'unknown') then 'erased' else code end,
-             needs_decision = false
+             needs_decision = false,
+             -- A look-up that finds nothing doesn't send the blank text again.
+             requeues = greatest(requeues, 1)
          where brand_id = $1 and conversation_id = any ($2)",
     )
     .bind(brand.0)
