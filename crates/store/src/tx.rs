@@ -196,6 +196,8 @@ fn commit_failure(error: sqlx::Error) -> StoreError {
 fn pool(url: &SecretString, connections: u32) -> Result<PgPool, StoreError> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
     let options = options.application_name("roost").options([
+        // Statements here are short: compiling one takes longer than it saves.
+        ("jit", "off"),
         ("statement_timeout", "5s"),
         ("lock_timeout", "2s"),
         ("idle_in_transaction_session_timeout", "15s"),
