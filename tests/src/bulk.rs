@@ -27,6 +27,26 @@ const WORDS: &str = "the to and my you it please is not on thanks order account 
     subscription renew upgrade downgrade coupon discount code expired gift birthday weekend monday store pickup \
     manager complaint apology patience urgent asap invoiceless warranty battery charger cable adapter manual";
 
+/// Adds so many channels.
+///
+/// # Panics
+/// When the database refuses.
+pub async fn add_channels(owner: &mut PgConnection, brand: &Brand, count: usize) -> Vec<ChannelId> {
+    let mut channels = Vec::new();
+    for number in 0..count {
+        let channel = ChannelId(Uuid::now_v7());
+        let made = sqlx::query(
+            "insert into channels (brand_id, id, platform, app, account_id, handle, name)
+             values ($1, $2, 'x', 'main', $3, $3, $3)",
+        );
+        let made = made.bind(brand.id.0).bind(channel.0);
+        let made = made.bind(format!("more{number}")).execute(&mut *owner);
+        made.await.unwrap();
+        channels.push(channel);
+    }
+    channels
+}
+
 /// Adds customers, conversations, messages, clocks, labels, an attribute and what all of them are found by.
 /// The word `needle` stands in ten messages, whatever the size.
 ///

@@ -18,9 +18,8 @@ use roost_store::conversations::{
 };
 use roost_store::visibility::Visibility;
 use roost_store::{StoreError, messages, search};
-use roost_tests::bulk::{Size, fill};
+use roost_tests::bulk::{Size, add_channels, fill};
 use roost_tests::db::{TestDb, setting};
-use sqlx::Connection as _;
 use sqlx::types::Uuid;
 
 use crate::report::{ms, quantile};
@@ -150,37 +149,16 @@ impl Place {
     async fn open(size: i32) -> anyhow::Result<Self> {
         let started = Instant::now();
         let admin_url = setting("ROOST_TEST_ADMIN_URL");
-        let db = TestDb::kept(&admin_url, &format!("growth_{size}"), async |db| {
+        let db = TestDb::kept(&admin_url, &format!("growth_{size}"), async |db, owner| {
             println!("filling a brand with {size} conversations …");
             let brand = db.brand("Bench", AGENTS).await;
-            let mut channels = vec![brand.channel];
-            let mut owner = db.owner().await;
-            for number in 1..CHANNELS {
-                let channel = ChannelId(Uuid::now_v7());
-                sqlx::query(
-                    "insert into channels (brand_id, id, platform, app, account_id, handle, name)
-                     values ($1, $2, 'x', 'main', $3, $3, $3)",
-                )
-                .bind(brand.id.0)
-                .bind(channel.0)
-                .bind(format!("more{number}"))
-                .execute(&mut owner)
-                .await
-                .unwrap();
-                channels.push(channel);
-            }
-            let messages = 10;
-            fill(
-                &mut owner,
-                &brand,
-                &channels,
-                Size {
-                    conversations: size,
-                    messages,
-                },
-            )
-            .await;
-            owner.close().await.unwrap();
+            let mut channels = add_channels(owner, &brand, CHANNELS - 1).await;
+            channels.push(brand.channel);
+            let size = Size {
+                conversations: size,
+                messages: 10,
+            };
+            fill(owner, &brand, &channels, size).await;
         })
         .await;
         let mut owner = db.owner().await;
