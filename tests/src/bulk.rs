@@ -6,7 +6,7 @@
 use jiff::{Timestamp, ToSpan as _};
 use roost_domain::ids::ChannelId;
 use roost_store::search;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use crate::db::Brand;
@@ -26,6 +26,26 @@ const WORDS: &str = "the to and my you it please is not on thanks order account 
     address cancel change wrong item size return label courier tracking update app crash screen payment failed twice \
     subscription renew upgrade downgrade coupon discount code expired gift birthday weekend monday store pickup \
     manager complaint apology patience urgent asap invoiceless warranty battery charger cable adapter manual";
+
+/// Adds so many channels.
+///
+/// # Panics
+/// When the database refuses.
+pub async fn add_channels(owner: &mut PgConnection, brand: &Brand, count: usize) -> Vec<ChannelId> {
+    let mut channels = Vec::new();
+    for number in 0..count {
+        let channel = ChannelId(Uuid::now_v7());
+        let made = sqlx::query(
+            "insert into channels (brand_id, id, platform, app, account_id, handle, name)
+             values ($1, $2, 'x', 'main', $3, $3, $3)",
+        );
+        let made = made.bind(brand.id.0).bind(channel.0);
+        let made = made.bind(format!("more{number}")).execute(&mut *owner);
+        made.await.unwrap();
+        channels.push(channel);
+    }
+    channels
+}
 
 /// Adds customers, conversations, messages, clocks, labels, an attribute and what all of them are found by.
 /// The word `needle` stands in ten messages, whatever the size.
@@ -60,6 +80,15 @@ pub async fn fill(owner: &mut PgConnection, brand: &Brand, channels: &[ChannelId
         let rows = sqlx::query(statement).bind(of).bind(n);
         rows.execute(&mut *owner).await.unwrap();
     }
+    // An index of terms is made at once in a fraction of the time that it takes to grow.
+    let indexes: Vec<(String, String)> = sqlx::query_as(TERM_INDEXES)
+        .fetch_all(&mut *owner)
+        .await
+        .unwrap();
+    for (name, _) in &indexes {
+        let drop = AssertSqlSafe(format!("drop index {name}"));
+        sqlx::raw_sql(drop).execute(&mut *owner).await.unwrap();
+    }
     let messages = sqlx::query(MESSAGES).bind(of).bind(n).bind(size.messages);
     let messages = messages
         .bind(&channels)
@@ -72,8 +101,15 @@ pub async fn fill(owner: &mut PgConnection, brand: &Brand, channels: &[ChannelId
     let terms = sqlx::query(CONTACT_TERMS).bind(of);
     let terms = terms.bind(search::contact_code(brand.id));
     terms.execute(&mut *owner).await.unwrap();
+    for (_, definition) in indexes {
+        let make = sqlx::raw_sql(AssertSqlSafe(definition));
+        make.execute(&mut *owner).await.unwrap();
+    }
     sqlx::raw_sql("analyze").execute(owner).await.unwrap();
 }
+
+const TERM_INDEXES: &str = "
+select indexname::text, indexdef from pg_indexes where indexname in ('message_terms_terms_idx', 'contact_terms_terms_idx')";
 
 const CONTACTS: &str = "
 with made as (
@@ -97,7 +133,7 @@ select $1, md5('conversation' || n)::uuid, ($3::uuid[])[1 + n % cardinality($3)]
        case when n % 9 > 0 then $5 end, case when n % 3 > 0 then ($4::uuid[])[1 + n % cardinality($4)] end, 20, 1, at,
        case when status = 'open' then at end, case when status = 'resolved' then at + interval '1 hour' end,
        case when status = 'snoozed' then now() + interval '1 day' end, at, 'thanks', at + interval '50 minutes',
-       n % 2000 = 0, case when n % 2 = 0 then 'CASE-' || n end, at + interval '1 hour'
+       n % 150 = 0, case when n % 2 = 0 then 'CASE-' || n end, at + interval '1 hour'
 from (
     select n, now() - interval '1 day' - n * (interval '365 days' / $2) as at,
            case when n > $2 / 50 then 'resolved' else (array['open', 'pending', 'open', 'snoozed'])[1 + n % 4] end as status
@@ -115,25 +151,25 @@ select $1, md5('clock' || n)::uuid, c.id, 1, 'first_response', 0, case when c.st
 from generate_series(1, $2) n
 join conversations c on c.brand_id = $1 and c.id = md5('conversation' || n)::uuid";
 
-/// One on every third, another on every thousandth.
+/// One on every third, another on every 150th.
 const LABELS: &str = "
 with made as (
     insert into labels (brand_id, id, name, color)
-    select $1, md5('label' || every)::uuid, 'every ' || every, '#112233' from unnest(array[3, 1000]) every
+    select $1, md5('label' || every)::uuid, 'every ' || every, '#112233' from unnest(array[3, 150]) every
     returning id, substr(name, 7)::int as every
 )
 insert into conversation_labels (brand_id, conversation_id, label_id)
 select $1, md5('conversation' || n)::uuid, made.id from made cross join generate_series(1, $2) n
 where n % made.every = 0";
 
-/// `gold` on every thousandth, `basic` on every second of the others.
+/// `gold` on every 150th, `basic` on every second of the others.
 const ATTRIBUTES: &str = "
 with made as (
     insert into attribute_definitions (brand_id, id, subject, key, name, type, choices)
     values ($1, md5('attribute')::uuid, 'conversation', 'tier', 'Tier', 'choice', '{gold,basic}') returning id
 )
 insert into conversation_attributes (brand_id, conversation_id, definition_id, value)
-select $1, md5('conversation' || n)::uuid, made.id, case when n % 1000 = 0 then 'gold' else 'basic' end
+select $1, md5('conversation' || n)::uuid, made.id, case when n % 150 = 0 then 'gold' else 'basic' end
 from made cross join generate_series(1, $2) n
 where n % 2 = 0";
 

@@ -123,11 +123,15 @@ impl TestDb {
         Self::connected(admin_url, name)
     }
 
-    /// One that stays, filled once: found again under this label while the migrations are the same.
+    /// One that stays, filled once by the owner: found again under this label while the migrations are the same.
     ///
     /// # Panics
     /// When the server isn't there.
-    pub async fn kept(admin_url: &str, label: &str, fill: impl AsyncFnOnce(&Self)) -> Self {
+    pub async fn kept(
+        admin_url: &str,
+        label: &str,
+        fill: impl AsyncFnOnce(&Self, &mut PgConnection),
+    ) -> Self {
         let name = format!("roost_kept_{:016x}_{label}", migrations_hash());
         let mut admin = PgConnection::connect(admin_url).await.unwrap();
         let exists: bool =
@@ -138,7 +142,10 @@ impl TestDb {
                 .unwrap();
         if !exists {
             let made = Self::at(admin_url).await;
-            fill(&made).await;
+            let mut owner = made.owner().await;
+            fill(&made, &mut owner).await;
+            // Nobody may be connected to a database that gets another name.
+            owner.close().await.unwrap();
             made.store.close().await;
             // Its name is ours: letters, digits and underscores.
             let rename = format!("alter database {} rename to {name}", made.name);

@@ -19,9 +19,9 @@ use crate::tx::BrandTx;
 /// Conversations that a search gives at most: those whose matching messages are newest.
 pub const MOST_CONVERSATIONS: usize = 1_000;
 /// Customers that a search gives at most.
-pub const MOST_CONTACTS: i32 = 1_000;
+pub const MOST_CONTACTS: i32 = 500;
 /// Matching messages that are looked at in one stretch of time.
-const MOST_MESSAGES: i32 = 5_000;
+const MOST_MESSAGES: i32 = 2_000;
 /// Stretches of time that one statement looks at, at most.
 const MOST_SLICES: usize = 16;
 

@@ -196,6 +196,9 @@ fn commit_failure(error: sqlx::Error) -> StoreError {
 fn pool(url: &SecretString, connections: u32) -> Result<PgPool, StoreError> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
     let options = options.application_name("roost").options([
+        // Statements here are short: compiling one, or starting workers for it, takes longer than it saves.
+        ("jit", "off"),
+        ("max_parallel_workers_per_gather", "0"),
         ("statement_timeout", "5s"),
         ("lock_timeout", "2s"),
         ("idle_in_transaction_session_timeout", "15s"),

@@ -81,13 +81,13 @@ impl Query {
     pub(crate) fn of_object(member: &'static str, object: &Map<String, Value>) -> Self {
         let query = Self::at(Place::Body(member));
         for (name, value) in object {
-            match value {
-                Value::Object(inner) if name == "attributes" => {
+            match value.as_object().filter(|_| name == "attributes") {
+                Some(inner) => {
                     for (key, value) in inner {
                         query.add_value(&format!("{name}[{key}]"), value);
                     }
                 }
-                value => query.add_value(name, value),
+                None => query.add_value(name, value),
             }
         }
         if query.left.borrow().values().map(Vec::len).sum::<usize>() > MAX_VALUES {
@@ -106,9 +106,10 @@ impl Query {
             Value::Number(number) => Some(number.to_string()),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
         };
-        let values = match value {
-            Value::Array(values) if !values.is_empty() => values.iter().map(text).collect(),
-            value => text(value).map(|text| vec![text]),
+        let values: Option<Vec<String>> = match value.as_array() {
+            Some(values) if values.is_empty() => None,
+            Some(values) => values.iter().map(text).collect(),
+            None => text(value).map(|text| vec![text]),
         };
         match values {
             Some(values) => {

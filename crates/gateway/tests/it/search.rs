@@ -590,14 +590,17 @@ async fn a_filter_is_kept_for_oneself_or_shared_by_who_may() {
         gateway.get(&agent, path).await.ids(),
         [own.clone(), shared.clone()]
     );
-    assert_eq!(gateway.get(&other, path).await.ids(), [shared.clone()]);
+    assert_eq!(
+        gateway.get(&other, path).await.ids(),
+        std::slice::from_ref(&shared)
+    );
     assert!(gateway.get(&theirs.owner, path).await.ids().is_empty());
     let first = gateway.get(&agent, &format!("{path}?limit=1")).await;
     let next = first.body["next_cursor"].as_str().unwrap();
     let rest = gateway
         .get(&agent, &format!("{path}?limit=1&cursor={next}"))
         .await;
-    assert_eq!(rest.ids(), [shared.clone()]);
+    assert_eq!(rest.ids(), std::slice::from_ref(&shared));
     let at = |id: &str| format!("{path}/{id}");
     for who in [&other, &brand.owner, &theirs.owner] {
         assert_eq!(gateway.get(who, &at(&own)).await.status, 404);

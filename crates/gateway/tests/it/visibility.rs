@@ -436,7 +436,7 @@ async fn a_stream_carries_what_its_owner_sees_whatever_the_topic() {
         loop {
             let frame = client.next().await;
             heard.extend(frame["conversation_id"].as_str().map(str::to_owned));
-            if frame["data"]["changed"]["status"][1] == "away" {
+            if frame["data"]["presence"]["status"] == "away" {
                 break;
             }
         }

@@ -176,10 +176,12 @@ impl Page {
         }
         query.push(" order by c.id").push(order);
         query.push(" limit ").push_bind(self.limit);
+        // The last limit cuts nothing off. It tells the planner what it can't see in the sum.
         query.push(
             " - (select count(*) from present)),
-             page as (select id, at, part from present union all select id, at, part from absent)",
+             page as (select id, at, part from present union all select id, at, part from absent limit ",
         );
+        query.push_bind(self.limit).push(")");
     }
 
     /// Adds the order of the rows that were joined to `page`.
