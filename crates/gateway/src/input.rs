@@ -2,11 +2,13 @@
 
 mod body;
 mod checks;
+mod if_match;
 mod path;
 mod query;
 
 pub(crate) use body::{Body, OptionalBody};
 pub(crate) use checks::{Checks, maybe};
+pub(crate) use if_match::read_if_match;
 pub(crate) use path::Id;
 pub(crate) use query::Query;
 

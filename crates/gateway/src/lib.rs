@@ -21,6 +21,7 @@ pub mod seed;
 mod server;
 mod stream;
 mod wire;
+mod x_side;
 
 pub use app::Deps;
 pub use openapi::openapi_json;

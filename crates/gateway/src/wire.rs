@@ -2,6 +2,7 @@
 
 pub(crate) mod assignment;
 pub(crate) mod brand;
+pub(crate) mod capabilities;
 pub(crate) mod channel;
 pub(crate) mod clock;
 pub(crate) mod conversation;
@@ -11,5 +12,6 @@ pub(crate) mod member;
 pub(crate) mod message;
 pub(crate) mod team;
 mod time;
+pub(crate) mod x_app;
 
 pub(crate) use time::At;

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::metrics::InboxMetrics;
 use crate::partitions::{LEASE_SECONDS, Partitions};
+use crate::signs::Signs;
 use crate::step::Rules;
 use crate::worker::{Lanes, Tools, work};
 
@@ -64,6 +65,7 @@ pub async fn run(deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
     let metrics = InboxMetrics::new(&deps.metrics);
     let check = deps.health.check("inbox", Weight::Required);
     let give_back = Arc::new(Notify::new());
+    let signs = Signs::default();
     let mut workers = JoinSet::new();
     let mut feeds: Vec<Feed> = Vec::new();
     for _ in 0..WORKERS {
@@ -77,6 +79,7 @@ pub async fn run(deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
             sealer: deps.sealer.clone(),
             rules: deps.rules.clone(),
             metrics: metrics.clone(),
+            signs: signs.clone(),
         };
         let (give_back, shutdown) = (give_back.clone(), shutdown.clone());
         let lanes = Lanes {

@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 
 use crate::metrics::InboxMetrics;
+use crate::signs::Signs;
 use crate::step::{Batch, Done, Rules, handle_batch};
 
 /// Events in one transaction, at most: more costs latency and gains little.
@@ -36,6 +37,7 @@ pub(crate) struct Tools {
     pub(crate) sealer: Sealer,
     pub(crate) rules: Rules,
     pub(crate) metrics: InboxMetrics,
+    pub(crate) signs: Signs,
 }
 
 /// What the forwarders of a worker's partitions deliver.
@@ -169,6 +171,7 @@ impl Tools {
                 .await;
         }
         self.count(&done, deliveries.len(), started, oldest);
+        self.signs.note(&self.store, &done.signs).await;
         Ok(())
     }
 

@@ -270,6 +270,8 @@ impl House {
             apps: HashMap::from([(MAIN_APP.to_owned(), app)]),
             bus: self.bus.clone(),
             store: Some(self.store.clone()),
+            // The role runs without: then it serves the installation's app only.
+            sealer: Sealer::new(&self.config.keys.secrets_key).ok(),
             health: self.health.clone(),
             metrics: self.metrics.clone(),
         }

@@ -10,6 +10,7 @@
 mod boot_clock;
 mod look_up;
 mod metrics;
+mod platform;
 mod send;
 pub mod step;
 

@@ -36,6 +36,7 @@ pub mod routing;
 pub mod seal;
 pub mod sequencer;
 pub mod settle;
+pub mod signs;
 pub mod skills;
 pub mod spool;
 pub mod teams;
@@ -43,6 +44,7 @@ pub mod timers;
 mod ts;
 pub mod tx;
 pub mod visibility;
+pub mod x_apps;
 
 pub use error::{StoreError, on_constraint};
 pub use ts::Ts;

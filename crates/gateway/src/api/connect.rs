@@ -5,32 +5,28 @@
 //! (webhook) and write (token).
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use roost_domain::ids::{BrandId, MemberId};
+use roost_domain::ids::{BrandId, MemberId, XAppId};
 use roost_domain::role::Permission;
 use roost_platforms::x::client::{AccessToken, ApiError, RequestToken};
+use roost_store::audit::Entry;
 use roost_store::channels::{self, ConnectRequest, Credentials, NewChannel};
 use roost_store::ledger::{Actor as Who, Cause};
 use roost_store::routes::{Account, Route};
-use roost_store::{StoreError, members};
+use roost_store::{StoreError, members, on_constraint};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 
-use super::channels::bearer;
+use super::x_apps::must_be_live;
 use crate::app::App;
 use crate::auth::refresh::{hash, random};
 use crate::auth::{Actor, cookies, request_id};
-use crate::input::{OptionalBody, Query};
+use crate::input::{Checks, OptionalBody, Query};
 use crate::problem::{Code, Problem, ProblemBody, chain};
-use crate::wire::channel::{ConnectView, Nothing};
+use crate::wire::channel::{ConnectView, ConnectX};
+use crate::x_side::{MAIN, XSide};
 
-/// The X app that belongs to the installation.
-const APP: &str = "main";
 /// How long a person has to agree, in seconds.
 const CONNECT_SECONDS: i64 = 600;
-
-/// Where X posts events of the installation's app.
-pub(super) fn webhook_url(app: &App) -> String {
-    format!("{}/webhooks/x/{APP}", app.config.public.webhook_url)
-}
 
 fn seal_place(token_hash: &[u8]) -> String {
     let hex: String = token_hash
@@ -42,26 +38,36 @@ fn seal_place(token_hash: &[u8]) -> String {
 
 /// Begins a connection: send the owner of the account to `authorize_url`, in the same browser.
 #[utoipa::path(
-    post, path = "/v1/channels/x/connect", tag = "channels", request_body = Option<Nothing>,
+    post, path = "/v1/channels/x/connect", tag = "channels", request_body = Option<ConnectX>,
     responses(
-        (status = 200, body = ConnectView), (status = 403, body = ProblemBody), (status = 502, body = ProblemBody)
+        (status = 200, body = ConnectView),
+        (status = 422, body = ProblemBody, description = "unknown_reference, test_mode"),
+        (status = 502, body = ProblemBody, description = "platform_failed")
     )
 )]
 pub(crate) async fn begin(
     app: web::Data<App>,
     actor: Actor,
-    body: OptionalBody<Nothing>,
+    body: OptionalBody<ConnectX>,
 ) -> Result<HttpResponse, Problem> {
-    let Nothing {} = body.0;
+    let mut checks = Checks::default();
+    let own = body.0.x_app_id;
+    let own = own.and_then(|id| checks.parse::<XAppId>("/x_app_id", &id));
+    checks.finish()?;
+    must_be_live(&actor)?;
+    let name = own.map_or_else(|| MAIN.to_owned(), |id| id.to_string());
+    let side = XSide::of(&app, actor.brand, &name)
+        .await?
+        .ok_or_else(|| Problem::at(Code::UnknownReference, "/x_app_id", "names an unknown app"))?;
     let callback = format!("{}/oauth/x/callback", app.config.public.url);
-    let token = app.x.request_token(&callback).await.map_err(platform)?;
+    let token = side.x.request_token(&callback).await.map_err(platform)?;
     let browser = random()?;
     let token_hash = hash(&token.token);
     let secret = token.secret.expose_secret().as_bytes();
     let request = ConnectRequest {
         token_secret: app.sealer.seal(&seal_place(&token_hash), secret)?,
         token_hash,
-        app: APP.to_owned(),
+        app: name,
         brand: actor.brand,
         member: actor.member,
         browser_hash: hash(&browser),
@@ -138,15 +144,19 @@ pub(crate) async fn callback(
         token,
         secret: SecretString::from(secret),
     };
-    let access = app
+    // Its app may have been taken away meanwhile.
+    let side = XSide::of(&app, begun.brand, &begun.app)
+        .await?
+        .ok_or_else(expired)?;
+    let access = side
         .x
         .access_token(&token, &verifier)
         .await
         .map_err(platform)?;
-    listen(&app, &access).await.map_err(platform)?;
+    listen(&side, &access).await.map_err(platform)?;
     let cause = Cause::new(Who::Member(begun.member), Some(request_id(&request)));
     let handle = access.screen_name.clone();
-    connect(&app, begun.brand, access, cause).await?;
+    connect(&app, begun.brand, &side.app, access, cause).await?;
     let page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>Connected</title>\
          <p>Connected @{}. You can close this page.</p></html>",
@@ -190,46 +200,24 @@ async fn may_connect(app: &App, brand: BrandId, member: MemberId) -> Result<(), 
 }
 
 /// Sees to it that X posts the account's events to us: the app's webhook, valid, and a subscription.
-async fn listen(app: &App, access: &AccessToken) -> Result<(), ApiError> {
-    let x = &app.x;
-    let bearer = bearer(app, x).await?;
-    let url = webhook_url(app);
-    let known = x
-        .list_webhooks(&bearer)
-        .await?
-        .into_iter()
-        .find(|webhook| webhook.url == url);
-    let webhook = match known {
-        Some(webhook) => webhook,
-        None => match x.create_webhook(&bearer, &url).await {
-            Ok(webhook) => webhook,
-            // Somebody else's connection may have made it a moment ago.
-            Err(error) => {
-                let known = x.list_webhooks(&bearer).await?;
-                known
-                    .into_iter()
-                    .find(|webhook| webhook.url == url)
-                    .ok_or(error)?
-            }
-        },
-    };
-    if !webhook.valid && !x.validate_webhook(&bearer, &webhook.id).await? {
-        return Err(ApiError::Unexpected("webhook is not valid"));
-    }
-    x.subscribe(&access.credentials, &webhook.id).await
+async fn listen(side: &XSide, access: &AccessToken) -> Result<(), ApiError> {
+    let bearer = side.bearer().await?;
+    let webhook = side.webhook(&bearer).await?;
+    side.x.subscribe(&access.credentials, &webhook.id).await
 }
 
 /// Makes the channel active; whoever had the account before is told that they lost it.
 async fn connect(
     app: &App,
     brand: BrandId,
+    name: &str,
     access: AccessToken,
     cause: Cause,
 ) -> Result<(), Problem> {
     let new = NewChannel {
         account: Account {
             platform: "x".to_owned(),
-            app: APP.to_owned(),
+            app: name.to_owned(),
             account_id: access.user_id,
         },
         handle: access.screen_name,
@@ -237,12 +225,35 @@ async fn connect(
             token: access.credentials.token,
             secret: access.credentials.secret,
         },
+        x_app: name.parse().ok(),
+        name: None,
+        team: None,
     };
-    let sealer = app.sealer.clone();
+    let (sealer, audit) = (app.sealer.clone(), app.audit.clone());
     let connected = app
         .store
         .brand(brand, move |tx| {
-            Box::pin(async move { channels::connect(tx, &new, &sealer, &cause).await })
+            Box::pin(async move {
+                let connected = channels::connect(tx, &new, &sealer, &cause).await;
+                // The app was taken away a moment ago.
+                let connected = connected.map_err(|error| match error {
+                    error if on_constraint(&error, "channels_x_app_fkey") => {
+                        Problem::new(Code::ConnectExpired)
+                    }
+                    error => error.into(),
+                })?;
+                let entry = Entry {
+                    action: "channel.connected",
+                    target_type: "channel",
+                    target: Some(connected.channel.0),
+                    before: None,
+                    after: Some(json!({
+                        "platform": "x", "x_app_id": new.x_app, "handle": audit.digest(&new.handle),
+                    })),
+                };
+                audit.record(tx, &cause, entry).await?;
+                Ok::<_, Problem>(connected)
+            })
         })
         .await?;
     // Its waiting replies can go now.

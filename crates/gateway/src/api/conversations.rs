@@ -1,6 +1,6 @@
 //! Conversations: lists, one, and changing it.
 
-use actix_web::http::header::{ETAG, IF_MATCH};
+use actix_web::http::header::ETAG;
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::{SignedDuration, Timestamp};
 use roost_domain::conversation::{Priority, Status};
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::auth::{Actor, Answer};
-use crate::input::{Body, Checks, Id, Query};
+use crate::input::{Body, Checks, Id, Query, read_if_match};
 use crate::problem::{Code, Fault, Problem, ProblemBody};
 use crate::wire::conversation::{ConversationPage, ConversationPatch, ConversationView};
 use crate::wire::event::write_cursor;
@@ -258,29 +258,6 @@ pub(crate) async fn patch(
     // A reopened conversation wants an agent, a closed one leaves room for another.
     app.hint_router();
     Ok(answer)
-}
-
-/// The version of an `If-Match` header; none where it is missing or `*`.
-fn read_if_match(request: &HttpRequest) -> Result<Option<i64>, Problem> {
-    let Some(value) = request.headers().get(IF_MATCH) else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return Ok(None);
-    }
-    let version = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    version
-        .and_then(|text| text.parse().ok())
-        .map(Some)
-        .ok_or_else(|| {
-            Problem::with(
-                Code::InvalidRequest,
-                "If-Match must be an ETag of this conversation",
-            )
-        })
 }
 
 fn conflict(version: i64, fields: &[String]) -> Problem {

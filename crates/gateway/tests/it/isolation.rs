@@ -77,6 +77,13 @@ async fn another_brands_ids_answer_as_missing_ones_on_every_route() {
             &[
                 (Method::GET, "", Value::Null),
                 (Method::GET, "/health", Value::Null),
+                (Method::GET, "/budget", Value::Null),
+                (Method::GET, "/capabilities", Value::Null),
+                (
+                    Method::POST,
+                    "/sandbox-messages",
+                    json!({ "from": { "handle": "casey" }, "text": "x" }),
+                ),
                 (Method::PATCH, "", json!({ "name": "x" })),
                 (Method::DELETE, "", Value::Null),
             ],
@@ -129,6 +136,7 @@ async fn lists_filters_bodies_and_feeds_hold_nothing_of_another_brand() {
         "/v1/members".to_owned(),
         "/v1/teams".to_owned(),
         "/v1/channels".to_owned(),
+        "/v1/x-apps".to_owned(),
         "/v1/events?after=oldest&limit=200".to_owned(),
         "/v1/brand".to_owned(),
         "/v1/me".to_owned(),

@@ -10,6 +10,7 @@
 )]
 
 mod account;
+mod channels;
 mod connect;
 mod conversations;
 mod customer;
@@ -19,4 +20,6 @@ mod input;
 mod isolation;
 mod members;
 mod messages;
+mod sandbox;
 mod stream;
+mod x_apps;
