@@ -82,10 +82,7 @@ pub async fn run(deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
             signs: signs.clone(),
         };
         let (give_back, shutdown) = (give_back.clone(), shutdown.clone());
-        let lanes = Lanes {
-            main: main_parts,
-            bulk: bulk_parts,
-        };
+        let lanes = Lanes::new(main_parts, bulk_parts);
         workers.spawn(async move { work(tools, lanes, &give_back, &shutdown).await });
     }
     let partitions = Partitions::new(deps.store.clone(), deps.partitions);

@@ -3,11 +3,13 @@
 //! A batch that fails for good is halved until the poison is alone; that one goes to the dead letters
 //! with its reason while its neighbours go on. A transient fault holds the batch and backs off.
 
-use std::time::Instant;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use roost_bus::{Bus, Delivery, Hint, HoldBack, Verdict, ack_all};
 use roost_cache::Cache;
+use roost_domain::fair;
 use roost_service::Shutdown;
 use roost_store::seal::Sealer;
 use roost_store::{Store, StoreError, dead};
@@ -20,6 +22,12 @@ use crate::step::{Batch, Done, Rules, handle_batch};
 
 /// Events in one transaction, at most: more costs latency and gains little.
 const BATCH: usize = 500;
+/// Events of the bulk lane in one transaction while the main lane is in use.
+const BULK_BATCH: usize = 100;
+/// How long after its last event the main lane counts as in use.
+const BUSY_FOR: Duration = Duration::from_secs(1);
+/// Events of a lane that wait here, at most.
+const MOST_WAITING: usize = 4 * BATCH;
 /// One batch in this many may be of the bulk lane while the main lane is busy.
 const BULK_TURN: u32 = 5;
 /// How often a single event may fail for good before it is put aside: a constraint may have lost a
@@ -43,34 +51,93 @@ pub(crate) struct Tools {
 /// What the forwarders of a worker's partitions deliver.
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    pub(crate) main: mpsc::Receiver<Vec<Delivery>>,
-    pub(crate) bulk: mpsc::Receiver<Vec<Delivery>>,
+    main: Lane,
+    bulk: Lane,
+    main_was_busy: Option<Instant>,
 }
 
 impl Lanes {
-    /// The next batch: the main lane's, but for every fifth turn or when it has none.
+    pub(crate) fn new(
+        main: mpsc::Receiver<Vec<Delivery>>,
+        bulk: mpsc::Receiver<Vec<Delivery>>,
+    ) -> Self {
+        let lane = |parts| Lane {
+            parts,
+            waiting: VecDeque::new(),
+        };
+        Self {
+            main: lane(main),
+            bulk: lane(bulk),
+            main_was_busy: None,
+        }
+    }
+
+    /// The next batch: the main lane's, but for every fifth turn or when it has none. None at the end.
     async fn next(&mut self, turn: u32) -> Option<Vec<Delivery>> {
-        let mut parts = Vec::new();
-        if turn.is_multiple_of(BULK_TURN)
-            && let Ok(part) = self.bulk.try_recv()
-        {
-            parts.push(part);
-        } else {
-            let first = tokio::select! {
+        loop {
+            self.main.collect();
+            self.bulk.collect();
+            let has_main = !self.main.waiting.is_empty();
+            if has_main {
+                self.main_was_busy = Some(Instant::now());
+            }
+            let is_bulk_turn = !has_main || turn.is_multiple_of(BULK_TURN);
+            if is_bulk_turn && !self.bulk.waiting.is_empty() {
+                let is_busy = self.main_was_busy.is_some_and(|at| at.elapsed() < BUSY_FOR);
+                // What comes over the main lane meanwhile waits for this batch.
+                let most = if is_busy { BULK_BATCH } else { BATCH };
+                return Some(self.bulk.take(most));
+            }
+            if has_main {
+                return Some(self.main.take(BATCH));
+            }
+            let (lane, part) = tokio::select! {
                 biased;
-                part = self.main.recv() => part,
-                part = self.bulk.recv() => part,
+                part = self.main.parts.recv() => (&mut self.main, part),
+                part = self.bulk.parts.recv() => (&mut self.bulk, part),
             };
-            parts.push(first?);
+            lane.waiting.extend(part?);
         }
-        let mut size: usize = parts.iter().map(Vec::len).sum();
-        while size < BATCH
-            && let Ok(part) = self.main.try_recv()
+    }
+}
+
+/// What one lane has for a worker.
+#[derive(Debug)]
+struct Lane {
+    parts: mpsc::Receiver<Vec<Delivery>>,
+    /// In the order of arrival.
+    waiting: VecDeque<Delivery>,
+}
+
+impl Lane {
+    /// Takes what has arrived, up to a bound; the rest stays with the broker.
+    fn collect(&mut self) {
+        while self.waiting.len() < MOST_WAITING
+            && let Ok(part) = self.parts.try_recv()
         {
-            size += part.len();
-            parts.push(part);
+            self.waiting.extend(part);
         }
-        Some(parts.into_iter().flatten().collect())
+    }
+
+    /// A batch in which accounts take their turns: what a flood has waiting makes its own messages
+    /// late and not the others'.
+    fn take(&mut self, most: usize) -> Vec<Delivery> {
+        if self.waiting.len() <= most {
+            return self.waiting.drain(..).collect();
+        }
+        let accounts: Vec<&str> = self
+            .waiting
+            .iter()
+            .map(|delivery| delivery.headers.get("account").unwrap_or_default())
+            .collect();
+        let chosen: BTreeSet<usize> = fair::choose(&accounts, most).into_iter().collect();
+        let (batch, rest): (Vec<_>, Vec<_>) = self
+            .waiting
+            .drain(..)
+            .enumerate()
+            .partition(|(place, _)| chosen.contains(place));
+        self.waiting = rest.into_iter().map(|(_, delivery)| delivery).collect();
+        batch.into_iter().map(|(_, delivery)| delivery).collect()
     }
 }
 

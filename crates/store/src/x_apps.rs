@@ -1,14 +1,18 @@
 //! X apps that brands bring along.
 
+mod keys;
+
 use jiff::Timestamp;
-use roost_domain::ids::{BrandId, XAppId};
-use secrecy::{ExposeSecret as _, SecretString};
+use roost_domain::ids::XAppId;
+use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::seal::Sealer;
 use crate::ts::Ts;
-use crate::tx::{BrandTx, Store};
+use crate::tx::BrandTx;
+use keys::{Part, seal};
+pub use keys::{WebhookKeys, XAppKeys, keys, survey, webhook_keys};
 
 /// How long webhooks signed with a replaced secret are still accepted.
 const OVERLAP: &str = "24 hours";
@@ -65,68 +69,6 @@ impl From<Row> for StoredXApp {
     }
 }
 
-/// An app's keys. `Debug` shows no secret.
-#[derive(Debug, Clone)]
-pub struct XAppKeys {
-    /// X's numeric id.
-    pub app_id: i64,
-    /// Not a secret.
-    pub consumer_key: String,
-    /// Signs requests, and proves webhooks.
-    pub consumer_secret: SecretString,
-    /// The app's own token, where one was given.
-    pub bearer_token: Option<SecretString>,
-}
-
-/// What a webhook's path leads to.
-#[derive(Debug, Clone)]
-pub struct WebhookKeys {
-    /// Not a secret.
-    pub consumer_key: String,
-    /// Proves webhooks and answers challenges.
-    pub consumer_secret: SecretString,
-    /// Proves webhooks too, until then.
-    pub previous: Option<(SecretString, Timestamp)>,
-}
-
-#[derive(Clone, Copy)]
-enum Part {
-    ConsumerSecret,
-    BearerToken,
-}
-
-/// The previous secret was sealed as the consumer secret that it was.
-fn place(brand: BrandId, id: XAppId, part: Part) -> String {
-    let column = match part {
-        Part::ConsumerSecret => "consumer_secret",
-        Part::BearerToken => "bearer_token",
-    };
-    format!("x_apps.{column}/{}/{}", brand.0, id.0)
-}
-
-fn seal(
-    sealer: &Sealer,
-    brand: BrandId,
-    id: XAppId,
-    part: Part,
-    secret: &SecretString,
-) -> Result<Vec<u8>, StoreError> {
-    sealer.seal(&place(brand, id, part), secret.expose_secret().as_bytes())
-}
-
-fn open(
-    sealer: &Sealer,
-    brand: BrandId,
-    id: XAppId,
-    part: Part,
-    sealed: &[u8],
-) -> Result<SecretString, StoreError> {
-    let opened = sealer.open(&place(brand, id, part), sealed)?;
-    String::from_utf8(opened)
-        .map(SecretString::from)
-        .map_err(|_| StoreError::Sealed)
-}
-
 /// All apps of the brand by name, or one.
 ///
 /// # Errors
@@ -167,90 +109,6 @@ pub async fn lock(tx: &mut BrandTx, id: XAppId) -> Result<Option<i64>, StoreErro
             .fetch_optional(tx.conn())
             .await?,
     )
-}
-
-/// The keys of an app; none if the brand has no such app.
-///
-/// # Errors
-/// When the database fails or a stored secret doesn't open.
-pub async fn keys(
-    tx: &mut BrandTx,
-    id: XAppId,
-    sealer: &Sealer,
-) -> Result<Option<XAppKeys>, StoreError> {
-    let brand = tx.brand();
-    let row: Option<(i64, String, Vec<u8>, Option<Vec<u8>>)> = sqlx::query_as(
-        "select app_id, consumer_key, consumer_secret, bearer_token from x_apps where brand_id = $1 and id = $2",
-    )
-    .bind(brand.0)
-    .bind(id.0)
-    .fetch_optional(tx.conn())
-    .await?;
-    let Some((app_id, consumer_key, secret, bearer)) = row else {
-        return Ok(None);
-    };
-    let bearer = bearer.map(|sealed| open(sealer, brand, id, Part::BearerToken, &sealed));
-    Ok(Some(XAppKeys {
-        app_id,
-        consumer_key,
-        consumer_secret: open(sealer, brand, id, Part::ConsumerSecret, &secret)?,
-        bearer_token: bearer.transpose()?,
-    }))
-}
-
-/// Every brand's apps with their versions, which rise when keys change.
-///
-/// # Errors
-/// When the database fails.
-pub async fn survey(store: &Store) -> Result<Vec<(BrandId, XAppId, i64)>, StoreError> {
-    let rows: Vec<(Uuid, Uuid, i64)> = store
-        .system(|tx| {
-            Box::pin(async move {
-                Ok::<_, StoreError>(
-                    sqlx::query_as("select brand_id, id, version from cross_x_apps()")
-                        .fetch_all(tx.conn())
-                        .await?,
-                )
-            })
-        })
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(brand, id, version)| (BrandId(brand), XAppId(id), version))
-        .collect())
-}
-
-/// What proves the webhooks of an app; none if the brand has no such app.
-///
-/// # Errors
-/// When the database fails or a stored secret doesn't open.
-pub async fn webhook_keys(
-    tx: &mut BrandTx,
-    id: XAppId,
-    sealer: &Sealer,
-) -> Result<Option<WebhookKeys>, StoreError> {
-    let brand = tx.brand();
-    let row: Option<(String, Vec<u8>, Option<Vec<u8>>, Option<Ts>)> = sqlx::query_as(
-        "select consumer_key, consumer_secret, previous_secret, previous_until
-         from x_apps where brand_id = $1 and id = $2",
-    )
-    .bind(brand.0)
-    .bind(id.0)
-    .fetch_optional(tx.conn())
-    .await?;
-    let Some((consumer_key, secret, previous, until)) = row else {
-        return Ok(None);
-    };
-    let open = |sealed: &[u8]| open(sealer, brand, id, Part::ConsumerSecret, sealed);
-    let previous = match (previous, until) {
-        (Some(sealed), Some(until)) => Some((open(&sealed)?, until.get())),
-        _ => None,
-    };
-    Ok(Some(WebhookKeys {
-        consumer_key,
-        consumer_secret: open(&secret)?,
-        previous,
-    }))
 }
 
 /// An app to add.

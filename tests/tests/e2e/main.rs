@@ -15,3 +15,5 @@ mod odd_bodies;
 mod poison;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod sandbox;

@@ -251,11 +251,10 @@ pub(crate) async fn patch(
 
 /// A team that isn't the brand's is refused by a foreign key.
 pub(super) fn refused_team(error: StoreError) -> Problem {
-    match error {
-        StoreError::Constraint { .. } => {
-            Problem::at(Code::UnknownReference, "/team_id", "names an unknown team")
-        }
-        other => other.into(),
+    if matches!(error, StoreError::Constraint { .. }) {
+        Problem::at(Code::UnknownReference, "/team_id", "names an unknown team")
+    } else {
+        error.into()
     }
 }
 

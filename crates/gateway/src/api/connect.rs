@@ -236,11 +236,12 @@ async fn connect(
             Box::pin(async move {
                 let connected = channels::connect(tx, &new, &sealer, &cause).await;
                 // The app was taken away a moment ago.
-                let connected = connected.map_err(|error| match error {
-                    error if on_constraint(&error, "channels_x_app_fkey") => {
+                let connected = connected.map_err(|error| {
+                    if on_constraint(&error, "channels_x_app_fkey") {
                         Problem::new(Code::ConnectExpired)
+                    } else {
+                        error.into()
                     }
-                    error => error.into(),
                 })?;
                 let entry = Entry {
                     action: "channel.connected",

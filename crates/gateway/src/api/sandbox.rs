@@ -224,7 +224,15 @@ async fn publish(
     let outgoing = Outgoing {
         route: Route::Ingress { partition, lane },
         body: body.clone(),
-        headers: Headers::new().with("request_id", request_id),
+        headers: Headers::new().with("request_id", request_id).with(
+            "account",
+            format!(
+                "{}/{}/{}",
+                sandbox::PLATFORM,
+                channel.app,
+                channel.account_id
+            ),
+        ),
     };
     let outcomes = app.bus.publish_all(vec![outgoing]).await;
     if outcomes.iter().all(Result::is_ok) {

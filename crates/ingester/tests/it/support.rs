@@ -114,8 +114,12 @@ impl Running {
     }
 
     pub(crate) async fn post_signed(&self, body: &str, signed: &str) -> reqwest::Response {
+        self.post_to("main", body, signed).await
+    }
+
+    pub(crate) async fn post_to(&self, app: &str, body: &str, signed: &str) -> reqwest::Response {
         reqwest::Client::new()
-            .post(self.url("/webhooks/x/main"))
+            .post(self.url(&format!("/webhooks/x/{app}")))
             .header(signature::HEADER, signed)
             .header("x-request-id", "req-from-outside")
             .body(body.to_owned())

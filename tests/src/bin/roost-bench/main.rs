@@ -15,6 +15,7 @@ mod bodies;
 mod broker;
 mod ceiling;
 mod cpu;
+mod fairness;
 mod flow;
 mod house;
 mod ingest;
@@ -40,6 +41,8 @@ enum Bench {
     Ingest(ingest::Ingest),
     /// Webhook POST to frame on a stream, on an idle system.
     Latency(latency::Latency),
+    /// A quiet brand's latency beside another's flood, as a ratio to the same without it.
+    Fairness(fairness::Fairness),
     /// The first ceiling's server, in a process of its own like the ingester.
     #[command(hide = true)]
     BareHandler(bare::BareHandler),
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         match cli.bench {
             Bench::Ingest(bench) => Box::pin(ingest::run(&bench)).await,
             Bench::Latency(bench) => Box::pin(latency::run(&bench)).await,
+            Bench::Fairness(bench) => Box::pin(fairness::run(&bench)).await,
             Bench::BareHandler(handler) => bare::serve(&handler).await,
         }
     })
