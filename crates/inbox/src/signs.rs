@@ -32,16 +32,19 @@ impl Signs {
         due
     }
 
-    /// Writes what is due. They are for people who look at a channel's health: one that is lost is made
-    /// up for a minute later.
-    pub(crate) async fn note(&self, store: &Store, seen: &BTreeSet<Sign>) {
+    /// Writes what is due, in the background: messages don't wait for it. It is for people who look at a
+    /// channel's health, and what is lost is made up for a minute later.
+    pub(crate) fn note(&self, store: &Store, seen: &BTreeSet<Sign>) {
         let due = self.take_due(seen, Instant::now());
         if due.is_empty() {
             return;
         }
-        if let Err(error) = signs::note(store, &due).await {
-            tracing::debug!(%error, "cannot note which channels had events");
-        }
+        let store = store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = signs::note(&store, &due).await {
+                tracing::debug!(%error, "cannot note which channels had events");
+            }
+        });
     }
 }
 

@@ -238,7 +238,7 @@ impl Tools {
                 .await;
         }
         self.count(&done, deliveries.len(), started, oldest);
-        self.signs.note(&self.store, &done.signs).await;
+        self.signs.note(&self.store, &done.signs);
         Ok(())
     }
 
