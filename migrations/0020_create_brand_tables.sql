@@ -98,7 +98,7 @@ create index streams_member_idx on streams (brand_id, member_id);
 create table channels (
     brand_id uuid not null references brands,
     id uuid not null,
-    platform text not null check (platform in ('x')),
+    platform text not null check (platform in ('x', 'sandbox')),
     app text not null,
     account_id text not null,
     handle text not null,
@@ -107,8 +107,10 @@ create table channels (
     status text not null default 'active' check (status in ('active', 'degraded', 'reauth_required', 'disconnected')),
     status_reason text,
     credentials bytea,
+    -- Since when it has its status.
+    status_since timestamptz not null default now(),
+    version bigint not null default 1,
     connected_at timestamptz not null default now(),
-    last_inbound_at timestamptz,
     last_send_at timestamptz,
     created_at timestamptz not null default now(),
     primary key (brand_id, id),
@@ -120,6 +122,8 @@ create table channel_send_budgets (
     brand_id uuid not null,
     channel_id uuid not null,
     remaining int not null,
+    -- Messages in a window, where the platform told it.
+    allowed int,
     reset_at timestamptz not null,
     primary key (brand_id, channel_id),
     foreign key (brand_id, channel_id) references channels

@@ -11,6 +11,7 @@
 pub mod bucket;
 pub mod conversation;
 pub mod event;
+pub mod fair;
 pub mod ids;
 pub mod preview;
 pub mod role;

@@ -24,6 +24,7 @@ mod server;
 mod stream;
 mod upkeep;
 mod wire;
+mod x_side;
 
 pub use app::Deps;
 pub use openapi::openapi_json;

@@ -95,7 +95,7 @@ codes! {
     ClientRefReused = "client_ref_reused", 422, "Another message has this reference";
     MemberCannotTake = "member_cannot_take", 422, "This member can't take conversations";
     BotMember = "bot_member", 422, "The member belongs to an API key: change that";
-    ConfirmationNeeded = "confirmation_needed", 422, "This could reach the customer twice: confirm it";
+    ConfirmationNeeded = "confirmation_needed", 422, "This has consequences: confirm it";
     ConnectExpired = "connect_expired", 422, "The connection was not begun here or took too long";
     ConnectDenied = "connect_denied", 422, "The account's owner did not agree";
     RateLimited = "rate_limited", 429, "Too many requests";

@@ -6,6 +6,7 @@ pub(crate) mod attribute;
 pub(crate) mod audit;
 pub(crate) mod brand;
 pub(crate) mod canned_reply;
+pub(crate) mod capabilities;
 pub(crate) mod channel;
 pub(crate) mod clock;
 pub(crate) mod contact;
@@ -20,5 +21,6 @@ pub(crate) mod skill;
 pub(crate) mod team;
 mod time;
 pub(crate) mod usage;
+pub(crate) mod x_app;
 
 pub(crate) use time::At;

@@ -10,7 +10,8 @@ pub(crate) const PREFETCH: u16 = 250;
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) deliveries: Vec<Delivery>,
-    round: u64,
+    /// See [`GiveBack`].
+    pub(crate) round: u64,
 }
 
 /// How a worker says that everything it was handed goes back to the queues.
@@ -32,7 +33,12 @@ impl GiveBack {
 
     /// Whether a part was handed out since.
     pub(crate) fn is_current(&self, part: &Part) -> bool {
-        part.round == *self.0.borrow()
+        self.is_round(part.round)
+    }
+
+    /// Whether what was handed out in a round is still the worker's.
+    pub(crate) fn is_round(&self, round: u64) -> bool {
+        round == *self.0.borrow()
     }
 }
 

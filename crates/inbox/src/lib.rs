@@ -16,6 +16,7 @@ mod partitions;
 mod place;
 mod read;
 mod run;
+mod signs;
 pub mod step;
 mod worker;
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use roost_bus::envelope::Ingress;
+use roost_platforms::sandbox;
 use roost_platforms::x::normalise::{Normalised, PlatformMessage, normalise};
 
 /// What an event means to the inbox.
@@ -54,8 +55,23 @@ pub struct NotIngress(#[from] serde_json::Error);
 /// Reads one body.
 pub(crate) fn read(body: &[u8]) -> Result<Event, NotIngress> {
     let ingress: Ingress = serde_json::from_slice(body)?;
+    let meaning = match ingress.platform.as_str() {
+        sandbox::PLATFORM => of_sandbox(&ingress),
+        _ => of_x(&ingress),
+    };
+    Ok(Event { ingress, meaning })
+}
+
+fn of_sandbox(ingress: &Ingress) -> Meaning {
+    match sandbox::normalise(&ingress.account_id, &ingress.body) {
+        Ok(message) => Meaning::Message(Box::new(message)),
+        Err(error) => Meaning::Raw(error.to_string()),
+    }
+}
+
+fn of_x(ingress: &Ingress) -> Meaning {
     let account = Some(ingress.account_id.as_str()).filter(|id| !id.is_empty());
-    let meaning = match normalise(
+    match normalise(
         &ingress.kind,
         account,
         &ingress.event_id,
@@ -80,8 +96,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Event, NotIngress> {
         },
         Ok(Normalised::Other) => Meaning::Raw("not a message".to_owned()),
         Err(error) => Meaning::Raw(error.to_string()),
-    };
-    Ok(Event { ingress, meaning })
+    }
 }
 
 impl Event {

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::forward::{GiveBack, PREFETCH, Part, forward};
 use crate::metrics::InboxMetrics;
 use crate::partitions::{LEASE_SECONDS, Partitions};
+use crate::signs::Signs;
 use crate::step::Rules;
 use crate::worker::{Lanes, Tools, Worker};
 
@@ -63,6 +64,7 @@ struct Feed {
 pub async fn run(deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
     let metrics = InboxMetrics::new(&deps.metrics);
     let check = deps.health.check("inbox", Weight::Required);
+    let signs = Signs::default();
     let mut workers = JoinSet::new();
     let mut feeds: Vec<Feed> = Vec::new();
     for _ in 0..WORKERS {
@@ -76,6 +78,7 @@ pub async fn run(deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
             sealer: deps.sealer.clone(),
             rules: deps.rules.clone(),
             metrics: metrics.clone(),
+            signs: signs.clone(),
         };
         let worker = Worker::new(tools, give_back.clone());
         feeds.push(Feed {
@@ -84,10 +87,7 @@ pub async fn run(deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
             give_back,
         });
         let shutdown = shutdown.clone();
-        let lanes = Lanes {
-            main: main_parts,
-            bulk: bulk_parts,
-        };
+        let lanes = Lanes::new(main_parts, bulk_parts);
         workers.spawn(async move { worker.work(lanes, &shutdown).await });
     }
     let partitions = Partitions::new(deps.store.clone(), deps.partitions);

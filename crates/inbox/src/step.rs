@@ -19,6 +19,7 @@ use roost_store::ledger::{Actor, Cause, IdentityKey, Ledger};
 use roost_store::outbound;
 use roost_store::raw::{self, RawEvent};
 use roost_store::routes::{self, Account, Route};
+use roost_store::signs::Sign;
 use roost_store::{IngestTx, Store, StoreError};
 use uuid::Uuid;
 
@@ -59,6 +60,8 @@ pub struct Done {
     pub events: usize,
     /// Signs to pass on, worth nothing later.
     pub typing: Vec<Typing>,
+    /// Which channels had events of which kinds.
+    pub signs: BTreeSet<Sign>,
 }
 
 /// Bodies of a batch, read.
@@ -133,6 +136,7 @@ async fn handle(tx: &mut IngestTx, rules: &Rules, events: Vec<Event>) -> Result<
 
     let (mut placed, unclaimed, revoked) = sort(events, &routes);
     done.raw = unclaimed.len();
+    done.signs = placed.iter().filter_map(sign).collect();
     raw::keep(tx.conn(), &unclaimed).await?;
     done.duplicates = drop_known(tx, &mut placed).await?;
 
@@ -293,6 +297,21 @@ fn sort(
         }
     }
     (placed, unclaimed, revoked)
+}
+
+fn sign(one: &Placed) -> Option<Sign> {
+    let kind = match &one.event.meaning {
+        Meaning::Message(_) => "dm",
+        Meaning::Unreadable { .. } => "chat",
+        Meaning::Read { .. } => "read",
+        Meaning::Typing { .. } => "typing",
+        Meaning::Revoked { .. } | Meaning::Raw(_) => return None,
+    };
+    Some(Sign {
+        brand: one.route.brand,
+        channel: one.route.channel,
+        kind,
+    })
 }
 
 fn keep_raw(event: Event, reason: String) -> RawEvent {

@@ -2,11 +2,13 @@
 //!
 //! A batch that fails is sorted out by `clear`; what no try helps goes to the dead letters by `aside`.
 
-use std::time::Instant;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use roost_bus::{Bus, Delivery, Hint, ack_all};
 use roost_cache::Cache;
+use roost_domain::fair;
 use roost_service::Shutdown;
 use roost_store::Store;
 use roost_store::seal::Sealer;
@@ -17,10 +19,17 @@ use crate::aside::Aside;
 use crate::clear::{Failure, Heap};
 use crate::forward::{GiveBack, Part};
 use crate::metrics::InboxMetrics;
+use crate::signs::Signs;
 use crate::step::{Batch, Done, Rules, handle_batch};
 
 /// Events in one transaction, at most: more costs latency and gains little.
 const BATCH: usize = 500;
+/// Events of the bulk lane in one transaction while the main lane is in use.
+const BULK_BATCH: usize = 100;
+/// How long after its last event the main lane counts as in use.
+const BUSY_FOR: Duration = Duration::from_secs(1);
+/// Events of a lane that wait here, at most.
+const MOST_WAITING: usize = 4 * BATCH;
 /// One batch in this many may be of the bulk lane while the main lane is busy.
 const BULK_TURN: u32 = 5;
 /// What went back to the queue this often is taken alone, so that it can't harm its neighbours.
@@ -35,43 +44,112 @@ pub(crate) struct Tools {
     pub(crate) sealer: Sealer,
     pub(crate) rules: Rules,
     pub(crate) metrics: InboxMetrics,
+    pub(crate) signs: Signs,
 }
 
 /// What the forwarders of a worker's partitions deliver.
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    pub(crate) main: mpsc::Receiver<Part>,
-    pub(crate) bulk: mpsc::Receiver<Part>,
+    main: Lane,
+    bulk: Lane,
+    main_was_busy: Option<Instant>,
 }
 
 impl Lanes {
-    /// The next batch: the main lane's, but for every fifth turn or when it has none. Parts that were
-    /// given back are passed over: they come again.
-    async fn next(&mut self, turn: u32, give_back: &GiveBack) -> Option<Vec<Delivery>> {
-        let mut parts = Vec::new();
-        if turn.is_multiple_of(BULK_TURN)
-            && let Ok(part) = self.bulk.try_recv()
-        {
-            parts.push(part);
-        } else {
-            let first = tokio::select! {
-                biased;
-                part = self.main.recv() => part,
-                part = self.bulk.recv() => part,
-            };
-            parts.push(first?);
-        }
-        let size = |parts: &[Part]| -> usize {
-            let sizes = parts.iter().map(|part| part.deliveries.len());
-            sizes.sum()
+    pub(crate) fn new(main: mpsc::Receiver<Part>, bulk: mpsc::Receiver<Part>) -> Self {
+        let lane = |parts| Lane {
+            parts,
+            waiting: VecDeque::new(),
         };
-        while size(&parts) < BATCH
-            && let Ok(part) = self.main.try_recv()
-        {
-            parts.push(part);
+        Self {
+            main: lane(main),
+            bulk: lane(bulk),
+            main_was_busy: None,
         }
-        parts.retain(|part| give_back.is_current(part));
-        Some(parts.into_iter().flat_map(|part| part.deliveries).collect())
+    }
+
+    /// The next batch: the main lane's, but for every fifth turn or when it has none. What was given
+    /// back is passed over: it comes again. None at the end.
+    async fn next(&mut self, turn: u32, give_back: &GiveBack) -> Option<Vec<Delivery>> {
+        loop {
+            self.main.collect(give_back);
+            self.bulk.collect(give_back);
+            let has_main = !self.main.waiting.is_empty();
+            if has_main {
+                self.main_was_busy = Some(Instant::now());
+            }
+            let is_bulk_turn = !has_main || turn.is_multiple_of(BULK_TURN);
+            if is_bulk_turn && !self.bulk.waiting.is_empty() {
+                let is_busy = self.main_was_busy.is_some_and(|at| at.elapsed() < BUSY_FOR);
+                // What comes over the main lane meanwhile waits for this batch.
+                let most = if is_busy { BULK_BATCH } else { BATCH };
+                return Some(self.bulk.take(most));
+            }
+            if has_main {
+                return Some(self.main.take(BATCH));
+            }
+            let (lane, part) = tokio::select! {
+                biased;
+                part = self.main.parts.recv() => (&mut self.main, part),
+                part = self.bulk.parts.recv() => (&mut self.bulk, part),
+            };
+            lane.add(part?);
+        }
+    }
+}
+
+/// What one lane has for a worker.
+#[derive(Debug)]
+struct Lane {
+    parts: mpsc::Receiver<Part>,
+    /// With the round in which each was handed out, in the order of arrival.
+    waiting: VecDeque<(u64, Delivery)>,
+}
+
+impl Lane {
+    fn add(&mut self, part: Part) {
+        let round = part.round;
+        let handed = part.deliveries.into_iter();
+        self.waiting
+            .extend(handed.map(|delivery| (round, delivery)));
+    }
+
+    /// Takes what has arrived, up to a bound; the rest stays with the broker.
+    fn collect(&mut self, give_back: &GiveBack) {
+        while self.waiting.len() < MOST_WAITING
+            && let Ok(part) = self.parts.try_recv()
+        {
+            self.add(part);
+        }
+        self.waiting.retain(|(round, _)| give_back.is_round(*round));
+    }
+
+    /// A batch in which accounts take their turns: what a flood has waiting makes its own messages
+    /// late and not the others'.
+    fn take(&mut self, most: usize) -> Vec<Delivery> {
+        if self.waiting.len() <= most {
+            return self
+                .waiting
+                .drain(..)
+                .map(|(_, delivery)| delivery)
+                .collect();
+        }
+        let accounts: Vec<&str> = self
+            .waiting
+            .iter()
+            .map(|(_, delivery)| delivery.headers.get("account").unwrap_or_default())
+            .collect();
+        let chosen: BTreeSet<usize> = fair::choose(&accounts, most).into_iter().collect();
+        let (batch, rest): (Vec<_>, Vec<_>) = self
+            .waiting
+            .drain(..)
+            .enumerate()
+            .partition(|(place, _)| chosen.contains(place));
+        self.waiting = rest.into_iter().map(|(_, waiting)| waiting).collect();
+        batch
+            .into_iter()
+            .map(|(_, (_, delivery))| delivery)
+            .collect()
     }
 }
 
@@ -141,6 +219,7 @@ impl Tools {
                 .await;
         }
         self.count(&done, deliveries.len(), started, oldest);
+        self.signs.note(&self.store, &done.signs);
         Ok(())
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Prepared {
     partition: u16,
     lane: Lane,
     droppable: bool,
+    /// Beside the body, so that accounts can take turns without a look into it.
+    account: String,
     body: Vec<u8>,
 }
 
@@ -68,6 +70,7 @@ pub(crate) fn prepare(
             None => bucket_of(PLATFORM, app, &account_id, &counterpart_id),
         };
         let droppable = event.kind == kind::TYPING;
+        let account = format!("{PLATFORM}/{app}/{account_id}");
         let envelope = Ingress {
             v: VERSION,
             platform: PLATFORM.to_owned(),
@@ -87,6 +90,7 @@ pub(crate) fn prepare(
             partition: state.bus.topology().partition_of(bucket),
             lane,
             droppable,
+            account,
             body: serde_json::to_vec(&envelope)?,
         });
     }
@@ -171,7 +175,9 @@ impl Prepared {
                 lane: self.lane,
             },
             body: self.body.clone(),
-            headers: Headers::new().with("request_id", request_id.as_str()),
+            headers: Headers::new()
+                .with("request_id", request_id.as_str())
+                .with("account", self.account.as_str()),
         }
     }
 

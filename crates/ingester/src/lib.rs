@@ -8,7 +8,9 @@
 //! `routes`, then `accept`.
 
 mod accept;
+mod apps;
 mod body;
+mod crc;
 mod lanes;
 mod metrics;
 mod role;

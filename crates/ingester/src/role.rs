@@ -1,5 +1,7 @@
 //! The role: an HTTP server and the loop that drains the spool.
 
+use crate::apps::Apps;
+use crate::crc::Challenges;
 use crate::lanes::Lanes;
 use crate::metrics::IngesterMetrics;
 use crate::{routes, spool};
@@ -12,7 +14,7 @@ use roost_platforms::AppSecrets;
 use roost_service::health::Weight;
 use roost_service::{Health, Metrics, Shutdown, config, hardened, http, ops};
 use roost_store::Store;
-use secrecy::ExposeSecret as _;
+use roost_store::seal::Sealer;
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -35,7 +37,7 @@ pub struct IngesterConfig {
 pub struct Deps {
     /// Settings.
     pub config: IngesterConfig,
-    /// By the last part of the webhook path. Loaded at start and kept. An app
+    /// By the last part of the webhook path, from the configuration. An app
     /// without a secret is served nothing: an empty key verifies anybody.
     pub apps: HashMap<String, AppSecrets>,
     /// The broker.
@@ -43,6 +45,8 @@ pub struct Deps {
     /// The spool; connects when first used. Without one, a broker that is away
     /// means 503.
     pub store: Option<Store>,
+    /// Opens the secrets of apps that brands bring along; without one their webhooks are refused.
+    pub sealer: Option<Sealer>,
     /// Where the role reports its state.
     pub health: Health,
     /// Where it counts.
@@ -51,7 +55,8 @@ pub struct Deps {
 
 /// What handlers and the drain loop share.
 pub(crate) struct State {
-    pub(crate) apps: HashMap<String, AppSecrets>,
+    pub(crate) apps: Apps,
+    pub(crate) challenges: Challenges,
     pub(crate) bus: Bus,
     pub(crate) store: Option<Store>,
     pub(crate) lanes: Lanes,
@@ -61,25 +66,9 @@ pub(crate) struct State {
 
 impl State {
     fn new(deps: &Deps) -> Self {
-        let mut apps = deps.apps.clone();
-        apps.retain(|name, app| {
-            let usable = !app.consumer_secret.expose_secret().is_empty();
-            if !usable {
-                tracing::warn!(
-                    app = name,
-                    "app has no consumer secret: its webhooks are refused"
-                );
-            }
-            usable
-        });
-        // Rotation may leave the previous secret set to nothing.
-        for app in apps.values_mut() {
-            let empty = |secret: &secrecy::SecretString| secret.expose_secret().is_empty();
-            app.previous_consumer_secret =
-                app.previous_consumer_secret.take().filter(|s| !empty(s));
-        }
         Self {
-            apps,
+            apps: Apps::new(deps.apps.clone(), deps.store.as_ref(), deps.sealer.as_ref()),
+            challenges: Challenges::default(),
             bus: deps.bus.clone(),
             store: deps.store.clone(),
             lanes: Lanes::new(deps.config.lanes),
@@ -137,7 +126,8 @@ pub async fn serve(deps: Deps, listener: TcpListener, shutdown: Shutdown) -> any
         .run();
     tracing::info!(address = %deps.config.listen, "ingester is up");
     let draining = spool::drain(&state, &shutdown);
-    let (served, ()) = tokio::join!(server, draining);
+    let looking = state.apps.keep(&shutdown);
+    let (served, (), ()) = tokio::join!(server, draining, looking);
     served.context("serve webhooks")
 }
 

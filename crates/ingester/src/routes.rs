@@ -8,11 +8,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::web::{self, Data, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use roost_platforms::AppSecrets;
+use roost_platforms::x::signature::SignatureError;
 use roost_platforms::x::split::SplitError;
 use roost_platforms::x::{crc, signature, split};
 use roost_service::RequestId;
 use serde::Deserialize;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Seconds after which a platform may try again.
 const RETRY_SECONDS: &str = "5";
@@ -30,14 +33,14 @@ struct Challenge {
     crc_token: Option<String>,
 }
 
-/// Answers from memory, whatever else is away: a webhook whose challenge fails
+/// Answers from memory, whatever else is away (but for an app that isn't known yet): a webhook whose challenge fails
 /// gets no more events.
 async fn get_challenge(
     state: Data<State>,
     app: Path<String>,
     query: Result<Query<Challenge>, actix_web::Error>,
 ) -> HttpResponse {
-    let Some(secrets) = state.apps.get(app.as_str()) else {
+    let Some(secrets) = state.apps.find(&app).await else {
         state.metrics.crc_refused();
         return HttpResponse::NotFound().finish();
     };
@@ -48,6 +51,7 @@ async fn get_challenge(
     match answer {
         Some(response_token) => {
             state.metrics.crc_answered();
+            state.challenges.note(state.store.as_ref(), &app);
             HttpResponse::Ok()
                 .insert_header((CACHE_CONTROL, "no-store"))
                 .json(json!({ "response_token": response_token }))
@@ -91,10 +95,10 @@ async fn accept(
     raw: &[u8],
     signed: Option<&str>,
 ) -> Outcome {
-    let Some(secrets) = state.apps.get(app) else {
+    let Some(secrets) = state.apps.find(app).await else {
         return Outcome::UnknownApp;
     };
-    if let Err(error) = signature::verify(secrets, raw, signed) {
+    if let Err(error) = verify(state, app, secrets, raw, signed).await {
         tracing::info!(request_id = request_id.as_str(), app, %error, "webhook is refused");
         return Outcome::Unauthorized;
     }
@@ -117,6 +121,24 @@ async fn accept(
             tracing::error!(request_id = request_id.as_str(), %error, "webhook gets 503");
             Outcome::Unavailable
         }
+    }
+}
+
+/// With the secrets that are known, else with newer ones: X may have begun to sign with a secret that
+/// the brand told us a moment ago.
+async fn verify(
+    state: &State,
+    app: &str,
+    secrets: Arc<AppSecrets>,
+    raw: &[u8],
+    signed: Option<&str>,
+) -> Result<(), SignatureError> {
+    let Err(error) = signature::verify(&secrets, raw, signed) else {
+        return Ok(());
+    };
+    match state.apps.find_newer(app, &secrets).await {
+        Some(newer) => signature::verify(&newer, raw, signed),
+        None => Err(error),
     }
 }
 

@@ -85,26 +85,45 @@ async fn step(state: &State, store: &Store) -> Result<Outcome, StoreError> {
 }
 
 fn outgoing(state: &State, row: SpoolRow) -> Outgoing {
+    let place = Place::of(&row.body);
+    let headers = Headers::new().with("request_id", row.request_id);
+    // By the bucket, because the number of partitions may have changed since.
+    let topology = state.bus.topology();
+    let partition = match &place {
+        Some(place) => topology.partition_of(place.bucket),
+        None => u16::try_from(row.partition).unwrap_or(0) % topology.partitions(),
+    };
     Outgoing {
         route: Route::Ingress {
-            partition: partition_of(state, &row),
+            partition,
             // Behind live traffic: order is restored by inbox.
             lane: Lane::Bulk,
         },
-        headers: Headers::new().with("request_id", row.request_id),
+        headers: match place {
+            Some(place) => headers.with("account", place.account()),
+            None => headers,
+        },
         body: row.body,
     }
 }
 
-/// By the bucket, because the number of partitions may have changed since.
-fn partition_of(state: &State, row: &SpoolRow) -> u16 {
-    #[derive(Deserialize)]
-    struct Bucketed {
-        bucket: u8,
+/// What of an envelope decides where it goes.
+#[derive(Deserialize)]
+struct Place {
+    bucket: u8,
+    platform: String,
+    app: String,
+    #[serde(default)]
+    account_id: String,
+}
+
+impl Place {
+    fn of(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
     }
-    let topology = state.bus.topology();
-    match serde_json::from_slice::<Bucketed>(&row.body) {
-        Ok(Bucketed { bucket }) => topology.partition_of(bucket),
-        Err(_) => u16::try_from(row.partition).unwrap_or(0) % topology.partitions(),
+
+    /// Whose turn it takes.
+    fn account(&self) -> String {
+        format!("{}/{}/{}", self.platform, self.app, self.account_id)
     }
 }

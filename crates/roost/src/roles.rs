@@ -298,6 +298,8 @@ impl House {
             apps: HashMap::from([(MAIN_APP.to_owned(), app)]),
             bus: self.bus.clone(),
             store: Some(self.store.clone()),
+            // The role runs without: then it serves the installation's app only.
+            sealer: self.sealer.clone(),
             health: self.health.clone(),
             metrics: self.metrics.clone(),
         }

@@ -10,6 +10,7 @@
 mod boot_clock;
 mod look_up;
 mod metrics;
+mod platform;
 mod send;
 pub mod step;
 
@@ -18,11 +19,12 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use roost_bus::{Bus, Hint, Subscription, SubscriptionSpec};
-use roost_domain::ids::ConversationId;
+use roost_domain::fair;
+use roost_domain::ids::BrandId;
 use roost_platforms::x::client::{SendApi, XClient};
 use roost_service::health::{Health, Weight};
 use roost_service::{Backoff, Metrics, Shutdown};
-use roost_store::outbound::{self, Terms};
+use roost_store::outbound::{self, Due, Terms};
 use roost_store::seal::Sealer;
 use roost_store::{Store, StoreError};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -131,7 +133,7 @@ struct Hands {
     bus: Bus,
     concurrency: usize,
     tasks: JoinSet<()>,
-    conversations: HashMap<Id, ConversationId>,
+    in_hand: HashMap<Id, Due>,
     metrics: SenderMetrics,
 }
 
@@ -151,7 +153,7 @@ impl Hands {
             bus: deps.bus.clone(),
             concurrency: deps.concurrency,
             tasks: JoinSet::new(),
-            conversations: HashMap::new(),
+            in_hand: HashMap::new(),
             metrics,
         }
     }
@@ -165,11 +167,8 @@ impl Hands {
             if self.tasks.len() >= self.concurrency {
                 break;
             }
-            if self
-                .conversations
-                .values()
-                .any(|busy| *busy == due.conversation)
-            {
+            let is_busy = |busy: &Due| busy.conversation == due.conversation;
+            if self.in_hand.values().any(is_busy) || !self.may_take(due.brand) {
                 continue;
             }
             let (desk, bus) = (self.desk.clone(), self.bus.clone());
@@ -183,12 +182,18 @@ impl Hands {
                     }
                 }
             });
-            self.conversations.insert(task.id(), due.conversation);
+            self.in_hand.insert(task.id(), due);
         }
         self.metrics
             .in_hand
             .set(i64::try_from(self.tasks.len()).unwrap_or(i64::MAX));
         Ok(())
+    }
+
+    /// A brand whose platform is slow must not hold every hand.
+    fn may_take(&self, brand: BrandId) -> bool {
+        let of_brand = self.in_hand.values().filter(|due| due.brand == brand);
+        fair::may_take(of_brand.count(), self.concurrency)
     }
 
     async fn wait(&mut self, hints: &mut Subscription, shutdown: &Shutdown) {
@@ -213,7 +218,7 @@ impl Hands {
                 error.id()
             }
         };
-        self.conversations.remove(&id);
+        self.in_hand.remove(&id);
     }
 
     /// A call under way ends within its time-out; its outcome is worth waiting for.

@@ -6,12 +6,12 @@ use roost_platforms::x::fingerprint::fingerprint;
 use roost_store::StoreError;
 use roost_store::outbound::{self, Doubt, Settled, Sighting};
 
-use crate::send::credentials;
+use crate::platform::Line;
 use crate::step::{Desk, Outcome};
 
 pub(crate) async fn look_up(desk: &Desk, doubt: &Doubt) -> Result<Outcome, StoreError> {
-    let user = credentials(&doubt.credentials);
-    let settled = match desk.x.recent_dms(&user, &doubt.recipient_id).await {
+    let line = Line::of(desk, doubt.due.brand, &doubt.platform, &doubt.app).await;
+    let settled = match line.recent(doubt).await {
         Ok(recent) => {
             let complete_since = recent.complete_since;
             outbound::settle_doubt(&desk.store, doubt, sightings(doubt, recent), complete_since)

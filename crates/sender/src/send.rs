@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use roost_platforms::UserCredentials;
-use roost_platforms::x::client::{Refusal, Retry, Scope, SendOptions, SendOutcome, SendReport};
+use roost_platforms::x::client::{Refusal, Retry, Scope, SendOutcome, SendReport};
 use roost_service::Backoff;
 use roost_store::StoreError;
 use roost_store::budgets::Budget;
@@ -12,6 +12,7 @@ use roost_store::channels::Credentials;
 use roost_store::outbound::{self, Answer, Claimed, Ending, Pause};
 
 use crate::boot_clock::BootInstant;
+use crate::platform::Line;
 use crate::step::{Desk, Outcome};
 
 /// Sends a claimed reply once and records what came of it.
@@ -20,20 +21,15 @@ pub(crate) async fn send(
     started: BootInstant,
     claimed: &Claimed,
 ) -> Result<Outcome, StoreError> {
+    let due = claimed.due;
+    // Before the clock is looked at: reading keys may take a while.
+    let line = Line::of(desk, due.brand, &claimed.platform, &claimed.app).await;
     let answer = if started.elapsed() > desk.give_up_after {
         // This process slept. Nothing was sent, and that is certain.
         given_up(claimed)
     } else {
-        let options = SendOptions {
-            api: desk.api,
-            ..SendOptions::default()
-        };
-        let user = credentials(&claimed.credentials);
         let called = Instant::now();
-        let report = desk
-            .x
-            .send_dm(&user, &claimed.recipient_id, &claimed.text, &options)
-            .await;
+        let report = line.send(desk, claimed).await;
         desk.metrics.call.observe(called.elapsed().as_secs_f64());
         answer(report, Timestamp::now())
     };
@@ -123,6 +119,7 @@ fn answer(report: SendReport, now: Timestamp) -> Answer {
     };
     let budget = report.limits.map(|limits| Budget {
         remaining: limits.remaining,
+        allowed: Some(limits.limit),
         reset_at: limits.reset_at,
     });
     Answer {

@@ -15,6 +15,8 @@ use crate::tx::BrandTx;
 pub struct Budget {
     /// Messages left in it.
     pub remaining: u32,
+    /// Messages in the whole of it, where that was told.
+    pub allowed: Option<u32>,
     /// When it ends.
     pub reset_at: Timestamp,
 }
@@ -44,6 +46,41 @@ pub async fn find_exhausted(
     .fetch_one(tx.conn())
     .await?;
     Ok(until.map(Ts::get))
+}
+
+/// The running windows of an account and of its app, as far as they are known.
+///
+/// # Errors
+/// When the database fails.
+pub async fn known(
+    tx: &mut BrandTx,
+    channel: ChannelId,
+    platform: &str,
+    app: &str,
+) -> Result<(Option<Budget>, Option<Budget>), StoreError> {
+    let brand = tx.brand();
+    let of_channel: Option<(i32, Option<i32>, Ts)> = sqlx::query_as(
+        "select remaining, allowed, reset_at from channel_send_budgets
+         where brand_id = $1 and channel_id = $2 and reset_at > now()",
+    )
+    .bind(brand.0)
+    .bind(channel.0)
+    .fetch_optional(tx.conn())
+    .await?;
+    let of_app: Option<(i32, Option<i32>, Ts)> = sqlx::query_as(
+        "select remaining, null::int, reset_at from app_budget($1, $2) where reset_at > now()",
+    )
+    .bind(platform)
+    .bind(app)
+    .fetch_optional(tx.conn())
+    .await?;
+    let budget = |(remaining, allowed, reset_at): (i32, Option<i32>, Ts)| Budget {
+        // Below zero while one that came too late hasn't put back what it took.
+        remaining: u32::try_from(remaining).unwrap_or(0),
+        allowed: allowed.and_then(|count| u32::try_from(count).ok()),
+        reset_at: reset_at.get(),
+    };
+    Ok((of_channel.map(budget), of_app.map(budget)))
 }
 
 /// Takes one message out of a running window; false if another took the last.
@@ -90,9 +127,11 @@ pub async fn put_back(tx: &mut BrandTx, channel: ChannelId) -> Result<(), StoreE
 pub async fn note(tx: &mut BrandTx, channel: ChannelId, told: Budget) -> Result<(), StoreError> {
     let brand = tx.brand();
     sqlx::query(
-        "insert into channel_send_budgets as b (brand_id, channel_id, remaining, reset_at) values ($1, $2, $3, $4)
+        "insert into channel_send_budgets as b (brand_id, channel_id, remaining, reset_at, allowed)
+         values ($1, $2, $3, $4, $5)
          on conflict (brand_id, channel_id) do update
-         set remaining = case when excluded.reset_at > b.reset_at then excluded.remaining
+         set allowed = coalesce(excluded.allowed, b.allowed),
+             remaining = case when excluded.reset_at > b.reset_at then excluded.remaining
                               else least(b.remaining, excluded.remaining) end,
              reset_at = excluded.reset_at
          where excluded.reset_at >= b.reset_at",
@@ -101,6 +140,7 @@ pub async fn note(tx: &mut BrandTx, channel: ChannelId, told: Budget) -> Result<
     .bind(channel.0)
     .bind(i32::try_from(told.remaining).unwrap_or(i32::MAX))
     .bind(Ts::from(told.reset_at))
+    .bind(told.allowed.and_then(|count| i32::try_from(count).ok()))
     .execute(tx.conn())
     .await?;
     Ok(())

@@ -1,8 +1,8 @@
 //! Connected accounts.
 
 mod connect;
+mod read;
 
-use jiff::Timestamp;
 use roost_domain::event::EventType;
 use roost_domain::ids::{ChannelId, TeamId};
 use secrecy::zeroize::Zeroizing;
@@ -14,11 +14,11 @@ use crate::error::StoreError;
 use crate::events::append_subject_event;
 use crate::ledger::Cause;
 use crate::seal::{BrandSealer, Place, Sealer};
-use crate::ts::Ts;
 use crate::tx::BrandTx;
 pub use connect::{
     ConnectRequest, Connected, NewChannel, begin_connect, connect, finish_connect, lose_account,
 };
+pub use read::{ChannelFilter, StoredChannel, count_running_clocks, find, load, search};
 
 /// An account's token, which signs what is sent for it. `Debug` shows nothing of it.
 #[derive(Debug, Clone)]
@@ -95,100 +95,6 @@ pub async fn credentials(
     }
 }
 
-/// A channel as it is shown: without its credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredChannel {
-    /// Ours.
-    pub id: ChannelId,
-    /// Such as `x`.
-    pub platform: String,
-    /// The app's name in the webhook path.
-    pub app: String,
-    /// The platform's id of the account.
-    pub account_id: String,
-    /// The handle without `@`.
-    pub handle: String,
-    /// What the brand calls it.
-    pub name: String,
-    /// Whose queue its conversations join.
-    pub team: Option<TeamId>,
-    /// `active`, `degraded`, `reauth_required` or `disconnected`.
-    pub status: String,
-    /// Why it isn't active.
-    pub status_reason: Option<String>,
-    /// When it was last connected.
-    pub connected_at: Timestamp,
-    /// The newest customer message.
-    pub last_inbound_at: Option<Timestamp>,
-    /// The newest reply that the platform took.
-    pub last_send_at: Option<Timestamp>,
-}
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    platform: String,
-    app: String,
-    account_id: String,
-    handle: String,
-    name: String,
-    team_id: Option<Uuid>,
-    status: String,
-    status_reason: Option<String>,
-    connected_at: Ts,
-    last_inbound_at: Option<Ts>,
-    last_send_at: Option<Ts>,
-}
-
-impl From<Row> for StoredChannel {
-    fn from(row: Row) -> Self {
-        Self {
-            id: ChannelId(row.id),
-            platform: row.platform,
-            app: row.app,
-            account_id: row.account_id,
-            handle: row.handle,
-            name: row.name,
-            team: row.team_id.map(TeamId),
-            status: row.status,
-            status_reason: row.status_reason,
-            connected_at: row.connected_at.get(),
-            last_inbound_at: row.last_inbound_at.map(Ts::get),
-            last_send_at: row.last_send_at.map(Ts::get),
-        }
-    }
-}
-
-/// All channels of the brand, oldest first, or the wanted ones.
-///
-/// # Errors
-/// When the database fails.
-pub async fn list(
-    tx: &mut BrandTx,
-    wanted: Option<&[ChannelId]>,
-) -> Result<Vec<StoredChannel>, StoreError> {
-    let brand = tx.brand();
-    let wanted: Option<Vec<Uuid>> = wanted.map(|ids| ids.iter().map(|id| id.0).collect());
-    let rows: Vec<Row> = sqlx::query_as(
-        "select id, platform, app, account_id, handle, name, team_id, status, status_reason, connected_at,
-                last_inbound_at, last_send_at
-         from channels where brand_id = $1 and ($2::uuid[] is null or id = any ($2)) order by id",
-    )
-    .bind(brand.0)
-    .bind(wanted)
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
-}
-
-/// Finds one channel.
-///
-/// # Errors
-/// When the database fails.
-pub async fn find(tx: &mut BrandTx, id: ChannelId) -> Result<Option<StoredChannel>, StoreError> {
-    Ok(list(tx, Some(&[id])).await?.pop())
-}
-
 /// A wanted change; what is none stays.
 #[derive(Debug, Clone, Default)]
 pub struct ChannelChange {
@@ -196,6 +102,21 @@ pub struct ChannelChange {
     pub name: Option<String>,
     /// Whose queue its conversations join; the inner none is the brand's default team.
     pub team: Option<Option<TeamId>>,
+}
+
+/// Locks a channel and answers its version, so that a change can be made on a known one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(tx: &mut BrandTx, id: ChannelId) -> Result<Option<i64>, StoreError> {
+    let brand = tx.brand();
+    Ok(sqlx::query_scalar(
+        "select version from channels where brand_id = $1 and id = $2 for update",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .fetch_optional(tx.conn())
+    .await?)
 }
 
 /// Changes a channel; false if there is no such channel. A team that isn't the brand's is refused by

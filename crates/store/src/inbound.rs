@@ -75,6 +75,8 @@ pub struct ChannelInfo {
     pub team: Option<TeamId>,
     /// Messages older than this are history.
     pub connected_at: Timestamp,
+    /// X's id of the brand's own app that it is connected through; none for the installation's.
+    pub own_app_id: Option<i64>,
 }
 
 /// Reads channels; new conversations go to the channel's team, else to the brand's default team.
@@ -87,11 +89,12 @@ pub async fn channels(
 ) -> Result<HashMap<ChannelId, ChannelInfo>, StoreError> {
     let (brands, ids): (Vec<Uuid>, Vec<Uuid>) =
         wanted.iter().map(|(brand, id)| (brand.0, id.0)).unzip();
-    let rows: Vec<(Uuid, Option<Uuid>, Ts)> = sqlx::query_as(
-        "select c.id, coalesce(c.team_id, t.id), c.connected_at
+    let rows: Vec<(Uuid, Option<Uuid>, Ts, Option<i64>)> = sqlx::query_as(
+        "select c.id, coalesce(c.team_id, t.id), c.connected_at, a.app_id
          from unnest($1::uuid[], $2::uuid[]) as wanted (brand_id, id)
          join channels c using (brand_id, id)
-         left join teams t on t.brand_id = c.brand_id and t.is_default",
+         left join teams t on t.brand_id = c.brand_id and t.is_default
+         left join x_apps a on a.brand_id = c.brand_id and a.id = c.x_app_id",
     )
     .bind(brands)
     .bind(ids)
@@ -99,12 +102,13 @@ pub async fn channels(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(id, team, at)| {
+        .map(|(id, team, at, own_app_id)| {
             (
                 ChannelId(id),
                 ChannelInfo {
                     team: team.map(TeamId),
                     connected_at: at.get(),
+                    own_app_id,
                 },
             )
         })

@@ -46,6 +46,7 @@ pub mod seal;
 pub mod search;
 pub mod sequencer;
 pub mod settle;
+pub mod signs;
 pub mod skills;
 pub mod spool;
 pub mod teams;
@@ -54,6 +55,7 @@ mod ts;
 pub mod tx;
 pub mod usage;
 pub mod visibility;
+pub mod x_apps;
 
 pub use changed::Changed;
 pub use deleted::Deleted;

@@ -17,3 +17,5 @@ mod odd_bodies;
 mod poison;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod sandbox;

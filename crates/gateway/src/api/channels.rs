@@ -1,46 +1,107 @@
 //! Channels.
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::ETAG;
+use actix_web::{HttpRequest, HttpResponse, web};
 use roost_domain::ids::{ChannelId, TeamId};
-use roost_platforms::x::client::{ApiError, XClient};
-use roost_store::audit::{self, Auditor};
-use roost_store::channels::{self, ChannelChange, StoredChannel};
-use roost_store::{BrandTx, StoreError};
-use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
+use roost_platforms::sandbox;
+use roost_platforms::x::client::ApiError;
+use roost_store::audit::Entry;
+use roost_store::channels::{self, ChannelChange, ChannelFilter, StoredChannel};
+use roost_store::visibility::Visibility;
+use roost_store::{BrandTx, StoreError, budgets, signs};
+use serde_json::json;
 
-use super::connect::webhook_url;
 use crate::app::App;
 use crate::auth::{Actor, Answer};
-use crate::input::{Body, Checks, Id, Query};
+use crate::input::{Body, Checks, Id, Query, if_match};
 use crate::problem::{Code, Problem, ProblemBody, chain};
-use crate::wire::channel::{ChannelHealth, ChannelPatch, ChannelView};
-use crate::wire::list::Paged;
+use crate::wire::capabilities::Capabilities;
+use crate::wire::channel::{ChannelBudget, ChannelHealth, ChannelPatch, ChannelView, Signs};
+use crate::wire::list::{Cursors, Paged};
+use crate::x_side::XSide;
 
-/// All channels, oldest first.
+const PLATFORMS: [&str; 2] = ["x", sandbox::PLATFORM];
+const STATUSES: [&str; 4] = ["active", "degraded", "reauth_required", "disconnected"];
+/// X, "Rate limits": the send calls of an account share a window of 15 min.
+const X_WINDOW_SECONDS: u32 = 900;
+
+/// A page of channels, oldest first.
 #[utoipa::path(
     get, path = "/v1/channels", tag = "channels",
-    responses((status = 200, body = Paged<ChannelView>), (status = 401, body = ProblemBody))
+    params(
+        ("platform" = Option<Vec<String>>, Query, description = "x, sandbox"),
+        ("status" = Option<Vec<String>>, Query, description = "active, degraded, reauth_required, disconnected"),
+        ("limit" = Option<i64>, Query, description = "1 to 200"), ("cursor" = Option<String>, Query)
+    ),
+    responses((status = 200, body = Paged<ChannelView>))
 )]
 pub(crate) async fn list(
     app: web::Data<App>,
     actor: Actor,
     query: Query,
 ) -> Result<HttpResponse, Problem> {
+    let platforms = one_of(&query, "platform", &PLATFORMS);
+    let statuses = one_of(&query, "status", &STATUSES);
+    let limit = query.limit();
+    let cursor = query.text("cursor");
     query.finish()?;
+    let cursors = Cursors::of(&[
+        "channels",
+        &actor.brand.to_string(),
+        &platforms.join(","),
+        &statuses.join(","),
+    ]);
+    let after = cursor.map(|cursor| cursors.read::<ChannelId>(&cursor));
+    let filter = ChannelFilter {
+        platforms,
+        statuses,
+        after: after.transpose()?,
+    };
+    let visible = actor.visibility();
     let rows = app
         .store
-        .brand(actor.brand, |tx| {
-            Box::pin(async move { channels::list(tx, None).await })
+        .brand(actor.brand, move |tx| {
+            Box::pin(async move { channels::search(tx, &filter, &visible, limit + 1).await })
         })
         .await?;
-    Ok(HttpResponse::Ok().json(Paged::whole(
-        rows.into_iter().map(ChannelView::from).collect(),
-    )))
+    let (rows, next_cursor) = cursors.page(rows, limit, |row| row.id);
+    let data: Vec<ChannelView> = rows.into_iter().map(Into::into).collect();
+    Ok(HttpResponse::Ok().json(Paged { data, next_cursor }))
 }
 
-async fn find(tx: &mut BrandTx, id: ChannelId) -> Result<StoredChannel, Problem> {
-    channels::find(tx, id).await?.ok_or_else(Problem::not_found)
+/// Values of a closed list, sorted.
+fn one_of(query: &Query, name: &str, known: &[&str]) -> Vec<String> {
+    let mut values = query.texts(name);
+    if values.iter().any(|value| !known.contains(&value.as_str())) {
+        query.fault(name, format!("must be one of {}", known.join(", ")));
+    }
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+pub(super) async fn find(
+    tx: &mut BrandTx,
+    id: ChannelId,
+    visible: &Visibility,
+) -> Result<StoredChannel, Problem> {
+    channels::find(tx, id, visible)
+        .await?
+        .ok_or_else(Problem::not_found)
+}
+
+/// A channel that the caller sees.
+pub(super) async fn seen(
+    app: &App,
+    actor: &Actor,
+    id: ChannelId,
+) -> Result<StoredChannel, Problem> {
+    let visible = actor.visibility();
+    app.store
+        .brand(actor.brand, move |tx| {
+            Box::pin(async move { find(tx, id, &visible).await })
+        })
+        .await
 }
 
 /// One channel.
@@ -53,11 +114,10 @@ pub(crate) async fn get(
     actor: Actor,
     id: Id<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
-    let channel = app
-        .store
-        .brand(actor.brand, move |tx| Box::pin(find(tx, id.0)))
-        .await?;
-    Ok(HttpResponse::Ok().json(ChannelView::from(channel)))
+    let channel = seen(&app, &actor, id.0).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((ETAG, format!("\"{}\"", channel.version)))
+        .json(ChannelView::from(channel)))
 }
 
 /// How a channel fares.
@@ -70,50 +130,83 @@ pub(crate) async fn health(
     actor: Actor,
     id: Id<ChannelId>,
 ) -> Result<HttpResponse, Problem> {
-    let channel = app
+    let visible = actor.visibility();
+    let health = app
         .store
-        .brand(actor.brand, move |tx| Box::pin(find(tx, id.0)))
+        .brand(actor.brand, move |tx| {
+            Box::pin(async move {
+                let channel = find(tx, id.0, &visible).await?;
+                let signs = Signs {
+                    events: signs::of_channel(tx, id.0).await?,
+                    last_crc: signs::last_crc(tx, &channel.platform, &channel.app).await?,
+                    trouble: signs::trouble(tx, id.0).await?,
+                };
+                Ok::<_, Problem>(ChannelHealth::new(channel, signs))
+            })
+        })
         .await?;
-    Ok(HttpResponse::Ok().json(ChannelHealth::from(channel)))
+    Ok(HttpResponse::Ok().json(health))
 }
 
-/// What the audit log keeps of a channel. An account may be a person's.
-fn facts(audit: &Auditor, channel: &StoredChannel) -> Value {
-    json!({
-        "platform": channel.platform, "account": audit.digest(&channel.account_id),
-        "name": audit.digest(&channel.name), "team_id": channel.team, "status": channel.status,
-    })
-}
-
-pub(super) fn entry(
-    action: &'static str,
-    id: ChannelId,
-    before: Option<Value>,
-    after: Option<Value>,
-) -> audit::Entry {
-    audit::Entry {
-        action,
-        target_type: "channel",
-        target: Some(id.0),
-        before,
-        after,
-    }
-}
-
-/// Changes a channel's name or team.
+/// How many messages may still be sent, as far as the platform told.
 #[utoipa::path(
-    patch, path = "/v1/channels/{id}", tag = "channels", params(("id" = String, Path)), request_body = ChannelPatch,
+    get, path = "/v1/channels/{id}/budget", tag = "channels", params(("id" = String, Path)),
+    responses((status = 200, body = ChannelBudget), (status = 404, body = ProblemBody))
+)]
+pub(crate) async fn budget(
+    app: web::Data<App>,
+    actor: Actor,
+    id: Id<ChannelId>,
+) -> Result<HttpResponse, Problem> {
+    let visible = actor.visibility();
+    let view = app
+        .store
+        .brand(actor.brand, move |tx| {
+            Box::pin(async move {
+                let channel = find(tx, id.0, &visible).await?;
+                let (own, shared) =
+                    budgets::known(tx, id.0, &channel.platform, &channel.app).await?;
+                let window = (channel.platform == "x").then_some(X_WINDOW_SECONDS);
+                Ok::<_, Problem>(ChannelBudget::new(own, shared, window))
+            })
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(view))
+}
+
+/// What can be sent over a channel.
+#[utoipa::path(
+    get, path = "/v1/channels/{id}/capabilities", tag = "channels", params(("id" = String, Path)),
+    responses((status = 200, body = Capabilities), (status = 404, body = ProblemBody))
+)]
+pub(crate) async fn capabilities(
+    app: web::Data<App>,
+    actor: Actor,
+    id: Id<ChannelId>,
+) -> Result<HttpResponse, Problem> {
+    let channel = seen(&app, &actor, id.0).await?;
+    Ok(HttpResponse::Ok().json(Capabilities::of(&channel.platform)))
+}
+
+/// Changes a channel's name or team. With `If-Match`, only if nothing else has changed since.
+#[utoipa::path(
+    patch, path = "/v1/channels/{id}", tag = "channels",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "An ETag of the channel")),
+    request_body = ChannelPatch,
     responses(
-        (status = 200, body = ChannelView), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody),
-        (status = 404, body = ProblemBody), (status = 422, body = ProblemBody)
+        (status = 200, body = ChannelView), (status = 404, body = ProblemBody),
+        (status = 409, body = ProblemBody, description = "version_conflict"),
+        (status = 422, body = ProblemBody, description = "unknown_reference")
     )
 )]
 pub(crate) async fn patch(
     app: web::Data<App>,
     actor: Actor,
+    request: HttpRequest,
     id: Id<ChannelId>,
     body: Body<ChannelPatch>,
 ) -> Result<HttpResponse, Problem> {
+    let if_version = if_match(&request)?;
     let mut checks = Checks::default();
     let change = ChannelChange {
         name: body.0.name.map(|name| checks.line("/name", &name, 1, 200)),
@@ -123,85 +216,125 @@ pub(crate) async fn patch(
             .map(|id| id.and_then(|id| checks.parse::<TeamId>("/team_id", &id))),
     };
     checks.finish()?;
-    let (cause, audit) = (actor.cause(), app.audit.clone());
-    let answer = actor.write(&app, move |tx| {
+    let (visible, cause, audit) = (actor.visibility(), actor.cause(), app.audit.clone());
+    let id = id.0;
+    let work = actor.write(&app, move |tx| {
         Box::pin(async move {
-            let before = find(tx, id.0).await?;
-            match channels::change(tx, id.0, &change).await {
-                Ok(true) => {}
-                Ok(false) => return Err(Problem::not_found()),
-                Err(StoreError::Constraint { .. }) => {
-                    return Err(Problem::at(
-                        Code::UnknownReference,
-                        "/team_id",
-                        "names an unknown team",
-                    ));
-                }
-                Err(error) => return Err(error.into()),
+            channels::lock(tx, id).await?;
+            let before = find(tx, id, &visible).await?;
+            if if_version.is_some_and(|version| version != before.version) {
+                return Err(Problem::new(Code::VersionConflict)
+                    .extra("current_version", json!(before.version)));
             }
-            let after = find(tx, id.0).await?;
-            let (was, is) = (facts(&audit, &before), facts(&audit, &after));
-            let line = entry("channel.changed", id.0, Some(was), Some(is));
-            audit.record(tx, &cause, line).await?;
-            Answer::ok(&ChannelView::from(after))
+            channels::change(tx, id, &change)
+                .await
+                .map_err(refused_team)?;
+            let after = find(tx, id, &visible).await?;
+            if after.version != before.version {
+                let facts =
+                    |channel: &StoredChannel| json!({ "name": channel.name, "team_id": channel.team });
+                let entry = Entry {
+                    action: "channel.updated",
+                    target_type: "channel",
+                    target: Some(id.0),
+                    before: Some(facts(&before)),
+                    after: Some(facts(&after)),
+                };
+                audit.record(tx, &cause, entry).await?;
+            }
+            let version = after.version;
+            Ok(Answer::ok(&ChannelView::from(after))?.version(version))
         })
     });
-    answer.await
+    work.await
 }
 
-/// Disconnects an account: its events are no longer taken, its token is forgotten.
+/// A team that isn't the brand's is refused by a foreign key.
+pub(super) fn refused_team(error: StoreError) -> Problem {
+    if matches!(error, StoreError::Constraint { .. }) {
+        Problem::at(Code::UnknownReference, "/team_id", "names an unknown team")
+    } else {
+        error.into()
+    }
+}
+
+/// Disconnects an account: its events are no longer taken, its token is forgotten. While clocks run in
+/// its conversations this has to be confirmed.
 #[utoipa::path(
-    delete, path = "/v1/channels/{id}", tag = "channels", params(("id" = String, Path)),
-    responses((status = 204), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody))
+    delete, path = "/v1/channels/{id}", tag = "channels",
+    params(
+        ("id" = String, Path),
+        ("confirm" = Option<bool>, Query, description = "Although clocks run in its conversations")
+    ),
+    responses(
+        (status = 204), (status = 404, body = ProblemBody),
+        (status = 422, body = ProblemBody, description = "confirmation_needed, with running_clocks")
+    )
 )]
 pub(crate) async fn delete(
     app: web::Data<App>,
     actor: Actor,
     id: Id<ChannelId>,
+    query: Query,
 ) -> Result<HttpResponse, Problem> {
-    let (cause, audit) = (actor.cause(), app.audit.clone());
-    let channel = app
-        .store
-        .brand(actor.brand, move |tx| {
-            Box::pin(async move {
-                let channel = find(tx, id.0).await?;
-                channels::disconnect(tx, id.0, "disconnected_by_member", &cause).await?;
-                if channel.status != "disconnected" {
-                    let facts = facts(&audit, &channel);
-                    let line = entry("channel.disconnected", id.0, Some(facts), None);
-                    audit.record(tx, &cause, line).await?;
-                }
-                Ok::<_, Problem>(channel)
-            })
+    let is_confirmed = query.flag("confirm").unwrap_or(false);
+    query.finish()?;
+    let channel = seen(&app, &actor, id.0).await?;
+    let (cause, audit, before) = (actor.cause(), app.audit.clone(), channel.clone());
+    let work = actor.write(&app, move |tx| {
+        Box::pin(async move {
+            if before.status == "disconnected" {
+                return Ok(Answer::nothing());
+            }
+            let running = channels::count_running_clocks(tx, before.id).await?;
+            if running > 0 && !is_confirmed {
+                let detail = format!(
+                    "{running} clocks are running in its conversations: repeat with ?confirm=true"
+                );
+                return Err(Problem::with(Code::ConfirmationNeeded, detail)
+                    .extra("running_clocks", json!(running)));
+            }
+            channels::disconnect(tx, before.id, "disconnected_by_member", &cause).await?;
+            let entry = Entry {
+                action: "channel.disconnected",
+                target_type: "channel",
+                target: Some(before.id.0),
+                before: Some(json!({ "status": before.status })),
+                after: Some(json!({ "status": "disconnected", "running_clocks": running })),
+            };
+            audit.record(tx, &cause, entry).await?;
+            Ok(Answer::nothing())
         })
-        .await?;
+    });
+    let answer = work.await?;
     app.hint_relay();
-    if channel.status != "disconnected"
-        && let Err(error) = unsubscribe(&app, &channel.account_id).await
-    {
-        // X goes on posting; the ingester keeps such events as unclaimed.
-        tracing::warn!(channel.id = %channel.id, error = chain(&error), "cannot unsubscribe at x");
+    if channel.status != "disconnected" && channel.platform == "x" {
+        unsubscribe(&app, &actor, &channel).await;
     }
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer)
 }
 
-/// Stops the flow of an account's events, if our webhook is there at all.
-async fn unsubscribe(app: &App, account_id: &str) -> Result<(), ApiError> {
-    let bearer = bearer(app, &app.x).await?;
-    let url = webhook_url(app);
-    for webhook in app.x.list_webhooks(&bearer).await? {
-        if webhook.url == url {
-            app.x.unsubscribe(&bearer, &webhook.id, account_id).await?;
+/// Stops the flow of an account's events, if our webhook is there at all. If that fails X goes on
+/// posting, and the inbox keeps such events as unclaimed.
+async fn unsubscribe(app: &App, actor: &Actor, channel: &StoredChannel) {
+    let side = match XSide::of(app, actor.brand, &channel.app).await {
+        Ok(Some(side)) => side,
+        Ok(None) => return,
+        Err(problem) => {
+            tracing::warn!(channel.id = %channel.id, cause = problem.cause(), "cannot unsubscribe at x");
+            return;
         }
-    }
-    Ok(())
-}
-
-/// The app's own token: configured, or asked for.
-pub(super) async fn bearer(app: &App, x: &XClient) -> Result<secrecy::SecretString, ApiError> {
-    if app.config.x.bearer_token.expose_secret().is_empty() {
-        x.app_bearer().await
-    } else {
-        Ok(app.config.x.bearer_token.clone())
+    };
+    let asking = async {
+        let bearer = side.bearer().await?;
+        if let Some(webhook) = side.find_webhook(&bearer).await? {
+            side.x
+                .unsubscribe(&bearer, &webhook.id, &channel.account_id)
+                .await?;
+        }
+        Ok::<_, ApiError>(())
+    };
+    if let Err(error) = asking.await {
+        tracing::warn!(channel.id = %channel.id, error = chain(&error), "cannot unsubscribe at x");
     }
 }

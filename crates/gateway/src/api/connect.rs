@@ -5,55 +5,60 @@
 //! (webhook) and write (token).
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use roost_domain::ids::{BrandId, MemberId};
+use roost_domain::ids::{BrandId, MemberId, XAppId};
 use roost_domain::role::Permission;
 use roost_platforms::x::client::{AccessToken, ApiError, RequestToken};
+use roost_store::audit::Entry;
 use roost_store::channels::{self, ConnectRequest, Credentials, NewChannel};
 use roost_store::ledger::{Actor as Who, Cause};
 use roost_store::routes::{Account, Route};
-use roost_store::{StoreError, members};
+use roost_store::{StoreError, members, on_constraint};
 use serde_json::json;
 
-use super::channels::{bearer, entry};
+use super::x_apps::must_be_live;
 use crate::app::App;
 use crate::auth::refresh::{hash, random};
 use crate::auth::{Actor, address, cookies, request_id};
-use crate::input::{OptionalBody, Query};
+use crate::input::{Checks, OptionalBody, Query};
 use crate::problem::{Code, Problem, ProblemBody, chain};
 use crate::quotas;
-use crate::wire::channel::{ConnectView, Nothing};
+use crate::wire::channel::{ConnectView, ConnectX};
+use crate::x_side::{MAIN, XSide};
 
-/// The X app that belongs to the installation.
-const APP: &str = "main";
 /// How long a person has to agree, in seconds.
 const CONNECT_SECONDS: i64 = 600;
 
-/// Where X posts events of the installation's app.
-pub(super) fn webhook_url(app: &App) -> String {
-    format!("{}/webhooks/x/{APP}", app.config.public.webhook_url)
-}
-
 /// Begins a connection: send the owner of the account to `authorize_url`, in the same browser.
 #[utoipa::path(
-    post, path = "/v1/channels/x/connect", tag = "channels", request_body = Option<Nothing>,
+    post, path = "/v1/channels/x/connect", tag = "channels", request_body = Option<ConnectX>,
     responses(
-        (status = 200, body = ConnectView), (status = 403, body = ProblemBody), (status = 502, body = ProblemBody)
+        (status = 200, body = ConnectView),
+        (status = 422, body = ProblemBody, description = "unknown_reference, test_mode"),
+        (status = 502, body = ProblemBody, description = "platform_failed")
     )
 )]
 pub(crate) async fn begin(
     app: web::Data<App>,
     actor: Actor,
-    body: OptionalBody<Nothing>,
+    body: OptionalBody<ConnectX>,
 ) -> Result<HttpResponse, Problem> {
-    let Nothing {} = body.0;
+    let mut checks = Checks::default();
+    let own = body.0.x_app_id;
+    let own = own.and_then(|id| checks.parse::<XAppId>("/x_app_id", &id));
+    checks.finish()?;
+    must_be_live(&actor)?;
+    let name = own.map_or_else(|| MAIN.to_owned(), |id| id.to_string());
+    let side = XSide::of(&app, actor.brand, &name)
+        .await?
+        .ok_or_else(|| Problem::at(Code::UnknownReference, "/x_app_id", "names an unknown app"))?;
     let callback = format!("{}/oauth/x/callback", app.config.public.url);
-    let token = app.x.request_token(&callback).await.map_err(platform)?;
+    let token = side.x.request_token(&callback).await.map_err(platform)?;
     let browser = random()?;
     let token_hash = hash(&token.token);
     let request = ConnectRequest {
         token_secret: token.secret,
         token_hash,
-        app: APP.to_owned(),
+        app: name,
         brand: actor.brand,
         member: actor.member,
         browser_hash: hash(&browser),
@@ -128,17 +133,21 @@ pub(crate) async fn callback(
         token,
         secret: begun.token_secret,
     };
-    let access = app
+    // Its app may have been taken away meanwhile.
+    let side = XSide::of(&app, begun.brand, &begun.app)
+        .await?
+        .ok_or_else(expired)?;
+    let access = side
         .x
         .access_token(&token, &verifier)
         .await
         .map_err(platform)?;
-    may_have_one_more(&app, begun.brand, account_of(&access)).await?;
-    listen(&app, &access).await.map_err(platform)?;
+    may_have_one_more(&app, begun.brand, account_of(&side.app, &access)).await?;
+    listen(&side, &access).await.map_err(platform)?;
     let cause = Cause::new(Who::Member(begun.member), Some(request_id(&request)))
         .from_address(address::of(&request, &app.config.public.trusted_proxies));
     let handle = access.screen_name.clone();
-    connect(&app, begun.brand, access, cause).await?;
+    connect(&app, begun.brand, &side.app, access, cause).await?;
     let page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>Connected</title>\
          <p>Connected @{}. You can close this page.</p></html>",
@@ -184,10 +193,10 @@ async fn may_connect(app: &App, brand: BrandId, member: MemberId) -> Result<(), 
     }
 }
 
-fn account_of(access: &AccessToken) -> Account {
+fn account_of(app: &str, access: &AccessToken) -> Account {
     Account {
         platform: "x".to_owned(),
-        app: APP.to_owned(),
+        app: app.to_owned(),
         account_id: access.user_id.clone(),
     }
 }
@@ -203,49 +212,30 @@ async fn may_have_one_more(app: &App, brand: BrandId, account: Account) -> Resul
 }
 
 /// Sees to it that X posts the account's events to us: the app's webhook, valid, and a subscription.
-async fn listen(app: &App, access: &AccessToken) -> Result<(), ApiError> {
-    let x = &app.x;
-    let bearer = bearer(app, x).await?;
-    let url = webhook_url(app);
-    let known = x
-        .list_webhooks(&bearer)
-        .await?
-        .into_iter()
-        .find(|webhook| webhook.url == url);
-    let webhook = match known {
-        Some(webhook) => webhook,
-        None => match x.create_webhook(&bearer, &url).await {
-            Ok(webhook) => webhook,
-            // Somebody else's connection may have made it a moment ago.
-            Err(error) => {
-                let known = x.list_webhooks(&bearer).await?;
-                known
-                    .into_iter()
-                    .find(|webhook| webhook.url == url)
-                    .ok_or(error)?
-            }
-        },
-    };
-    if !webhook.valid && !x.validate_webhook(&bearer, &webhook.id).await? {
-        return Err(ApiError::Unexpected("webhook is not valid"));
-    }
-    x.subscribe(&access.credentials, &webhook.id).await
+async fn listen(side: &XSide, access: &AccessToken) -> Result<(), ApiError> {
+    let bearer = side.bearer().await?;
+    let webhook = side.webhook(&bearer).await?;
+    side.x.subscribe(&access.credentials, &webhook.id).await
 }
 
 /// Makes the channel active; whoever had the account before is told that they lost it.
 async fn connect(
     app: &App,
     brand: BrandId,
+    name: &str,
     access: AccessToken,
     cause: Cause,
 ) -> Result<(), Problem> {
     let new = NewChannel {
-        account: account_of(&access),
+        account: account_of(name, &access),
         handle: access.screen_name,
         credentials: Credentials {
             token: access.credentials.token,
             secret: access.credentials.secret,
         },
+        x_app: name.parse().ok(),
+        name: None,
+        team: None,
     };
     let (sealer, audit, limits) = (app.sealer.clone(), app.audit.clone(), app.quotas.defaults);
     let connected = app
@@ -254,12 +244,25 @@ async fn connect(
             Box::pin(async move {
                 // Again, under a lock: two accounts may come in at once.
                 quotas::require_channel(tx, &limits, &new.account).await?;
-                let connected = channels::connect(tx, &new, &sealer, &cause).await?;
-                let facts = json!({
-                    "platform": new.account.platform, "account": audit.digest(&new.account.account_id),
-                });
-                let line = entry("channel.connected", connected.channel, None, Some(facts));
-                audit.record(tx, &cause, line).await?;
+                let connected = channels::connect(tx, &new, &sealer, &cause).await;
+                // The app was taken away a moment ago.
+                let connected = connected.map_err(|error| {
+                    if on_constraint(&error, "channels_x_app_fkey") {
+                        Problem::new(Code::ConnectExpired)
+                    } else {
+                        error.into()
+                    }
+                })?;
+                let entry = Entry {
+                    action: "channel.connected",
+                    target_type: "channel",
+                    target: Some(connected.channel.0),
+                    before: None,
+                    after: Some(json!({
+                        "platform": "x", "x_app_id": new.x_app, "handle": audit.digest(&new.handle),
+                    })),
+                };
+                audit.record(tx, &cause, entry).await?;
                 Ok::<_, Problem>(connected)
             })
         })

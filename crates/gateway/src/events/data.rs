@@ -57,7 +57,7 @@ impl Resources {
         }
         let wanted: Vec<ChannelId> = subjects("channel").into_iter().map(ChannelId).collect();
         if !wanted.is_empty() {
-            for row in channels::list(tx, Some(&wanted)).await? {
+            for row in channels::load(tx, &wanted).await? {
                 found.show(row.id, ChannelView::from(row));
             }
         }

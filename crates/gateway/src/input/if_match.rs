@@ -1,4 +1,4 @@
-//! Conditions of changes.
+//! `If-Match`: a change only if nothing else has changed since.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::IF_MATCH;

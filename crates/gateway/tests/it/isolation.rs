@@ -25,6 +25,7 @@ async fn lists_filters_bodies_and_feeds_hold_nothing_of_another_brand() {
         "/v1/members".to_owned(),
         "/v1/teams".to_owned(),
         "/v1/channels".to_owned(),
+        "/v1/x-apps".to_owned(),
         "/v1/events?after=oldest&limit=200".to_owned(),
         "/v1/brand".to_owned(),
         "/v1/me".to_owned(),

@@ -249,7 +249,8 @@ async fn nothing_is_sent_by_a_disconnected_channel() {
     let brand = gateway.brand("Harbor").await;
     let id = writes(&gateway, &brand, "77", "hello").await;
     let channel = format!("/v1/channels/{}", brand.channel);
-    assert_eq!(gateway.delete(&brand.owner, &channel).await.status, 204);
+    let confirmed = format!("{channel}?confirm=true");
+    assert_eq!(gateway.delete(&brand.owner, &confirmed).await.status, 204);
     assert_eq!(gateway.delete(&brand.owner, &channel).await.status, 204);
     let shown = gateway.get(&brand.owner, &channel).await;
     assert_eq!(shown.body["status"], "disconnected");

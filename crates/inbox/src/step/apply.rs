@@ -159,6 +159,11 @@ impl Thread<'_> {
         self.desk
     }
 
+    /// X's id of the app that the channel is connected through, unless it is the installation's.
+    pub(super) fn own_app_id(&self) -> Option<String> {
+        self.channel.own_app_id.map(|id| id.to_string())
+    }
+
     pub(super) fn cause(&self, actor: Actor) -> Cause {
         Cause::new(actor, Some(self.one.event.ingress.request_id.clone()))
     }

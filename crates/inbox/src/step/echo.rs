@@ -16,7 +16,8 @@ pub(super) async fn settle(
     message: &PlatformMessage,
 ) -> Result<bool, StoreError> {
     // An app id must be ours where it is present; who doesn't know theirs goes by the rest.
-    let ours = &thread.desk().rules.x_app_id;
+    let own = thread.own_app_id();
+    let ours = own.as_ref().unwrap_or(&thread.desk().rules.x_app_id);
     let is_foreign = |app: &String| app != ours && !ours.is_empty();
     if message.source_app_id.as_ref().is_some_and(is_foreign) {
         return Ok(false);

@@ -186,3 +186,27 @@ async fn a_customer_message_that_the_author_could_not_see_keeps_the_conversation
             .unwrap();
     assert_eq!(running, ["next_response"]);
 }
+
+#[tokio::test]
+async fn an_echo_of_the_brands_own_app_settles_its_reply_and_one_of_the_installations_does_not() {
+    let db = TestDb::new().await;
+    let brand = db.brand("Acme", 1).await;
+    sqlx::query(
+        "with a as (
+             insert into x_apps (brand_id, id, name, app_id, consumer_key, consumer_secret)
+             values ($1, $1, 'Own', 31, 'k', 's') returning id
+         )
+         update channels set x_app_id = (select id from a) where brand_id = $1",
+    )
+    .bind(brand.id.0)
+    .execute(&mut db.owner().await)
+    .await
+    .unwrap();
+    take_dms(&db, &brand, &[Dm::new("900", 60, 1, "hello")]).await;
+    reply_under_way(&db, &brand, "on its way").await;
+    let foreign = Dm::new("900", 0, 2, "on its way").ours(Some(OUR_APP));
+    assert_eq!(take_dms(&db, &brand, &[foreign]).await.stored, 1);
+    let own = Dm::new("900", 0, 3, "on its way").ours(Some("31"));
+    let done = take_dms(&db, &brand, &[own]).await;
+    assert_eq!((done.stored, done.duplicates), (0, 1));
+}

@@ -290,3 +290,49 @@ async fn a_body_that_is_no_ingress_event_is_poison() {
     assert!(roost_inbox::step::Batch::read([b"{}".as_slice()]).is_err());
     assert!(roost_inbox::step::Batch::read([b"\xff\xfe".as_slice()]).is_err());
 }
+
+#[tokio::test]
+async fn a_simulated_customer_of_a_sandbox_is_a_customer_like_any_other() {
+    let db = TestDb::new().await;
+    let brand = db.brand("Acme", 1).await;
+    for table in ["channels", "channel_routes"] {
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "update {table} set platform = 'sandbox', app = 'sandbox'"
+        )))
+        .execute(&mut db.owner().await)
+        .await
+        .unwrap();
+    }
+    let written = roost_platforms::sandbox::CustomerMessage {
+        id: 77,
+        at: jiff::Timestamp::now(),
+        handle: "Casey".to_owned(),
+        name: Some("Casey Jones".to_owned()),
+        text: "Where is it?".to_owned(),
+    };
+    let body = serde_json::json!({
+        "v": 1, "platform": "sandbox", "app": "sandbox", "account_id": brand.account_id,
+        "counterpart_id": "casey", "bucket": 7, "kind": "dm", "event_id": "77", "request_id": "req-1",
+        "received_at": "2026-01-31T12:00:00.000Z", "body": written,
+    });
+    let bodies = [body.to_string().into_bytes()];
+    assert_eq!(take(&db, &bodies).await.stored, 1);
+    let again = take(&db, &bodies).await;
+    assert_eq!((again.stored, again.duplicates), (0, 1));
+    assert_eq!(thread(&db, &brand).await, ["Where is it?"]);
+    let customer: (String, String, String) = sqlx::query_as(
+        "select c.name, c.handle, i.external_id from contacts c join identities i on i.contact_id = c.id
+         where i.platform = 'sandbox'",
+    )
+    .fetch_one(&mut db.owner().await)
+    .await
+    .unwrap();
+    assert_eq!(
+        customer,
+        (
+            "Casey Jones".to_owned(),
+            "Casey".to_owned(),
+            "casey".to_owned()
+        )
+    );
+}

@@ -6,6 +6,7 @@ use roost_ingester::{Deps, IngesterConfig, serve};
 use roost_platforms::AppSecrets;
 use roost_platforms::x::signature;
 use roost_service::{Health, Metrics, Shutdown, config};
+use roost_store::seal::Sealer;
 use roost_store::{Store, StoreConfig};
 use roost_tests::db::setting;
 use std::collections::HashMap;
@@ -39,6 +40,10 @@ pub(crate) async fn live_bus(metrics: &Metrics) -> Bus {
 
 pub(crate) fn dead_bus(metrics: &Metrics) -> Bus {
     Bus::start(bus_config("amqp://a:b@127.0.0.1:9/%2f".to_owned()), metrics)
+}
+
+pub(crate) fn sealer() -> Sealer {
+    Sealer::new(key_ring(&["only"]))
 }
 
 pub(crate) fn dead_store() -> Store {
@@ -78,6 +83,7 @@ impl Running {
             apps,
             bus: bus.clone(),
             store,
+            sealer: Some(sealer()),
             health: Health::new(),
             metrics: metrics.clone(),
         };
@@ -108,8 +114,12 @@ impl Running {
     }
 
     pub(crate) async fn post_signed(&self, body: &str, signed: &str) -> reqwest::Response {
+        self.post_to("main", body, signed).await
+    }
+
+    pub(crate) async fn post_to(&self, app: &str, body: &str, signed: &str) -> reqwest::Response {
         reqwest::Client::new()
-            .post(self.url("/webhooks/x/main"))
+            .post(self.url(&format!("/webhooks/x/{app}")))
             .header(signature::HEADER, signed)
             .header("x-request-id", "req-from-outside")
             .body(body.to_owned())

@@ -104,6 +104,16 @@ impl XClient {
         })
     }
 
+    /// The same API as another app; shares connections with this one.
+    #[must_use]
+    pub fn as_app(&self, consumer_key: &str, consumer_secret: SecretString) -> Self {
+        Self {
+            consumer_key: consumer_key.into(),
+            consumer_secret,
+            ..self.clone()
+        }
+    }
+
     async fn perform(&self, call: Call<'_>) -> Result<Reply, Broken> {
         Self::answer(self.request(call)?).await
     }
@@ -268,6 +278,18 @@ impl Reply {
     fn json(&self) -> Result<Value, ApiError> {
         serde_json::from_slice(&self.body).map_err(|_| ApiError::Unexpected("json"))
     }
+}
+
+/// What X would make of a send that it answers with one of its codes; none for a code that doesn't say
+/// whether the message was sent.
+pub(crate) fn refusal_of(platform_code: i64, now: Timestamp) -> Option<Refusal> {
+    let body = serde_json::json!({ "errors": [{ "code": platform_code, "message": "refused on request" }] });
+    let reply = Reply {
+        status: 403,
+        limits: None,
+        body: body.to_string().into_bytes(),
+    };
+    classify::refusal(&reply, now)
 }
 
 /// A call without an answer.

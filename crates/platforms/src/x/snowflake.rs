@@ -12,6 +12,12 @@ pub fn time_of(id: i64) -> Timestamp {
     Timestamp::from_millisecond((id.max(0) >> 22) + EPOCH_MS).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// The smallest id of an instant's millisecond.
+#[must_use]
+pub fn first_of(at: Timestamp) -> i64 {
+    (at.as_millisecond() - EPOCH_MS).max(0) << 22
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -20,6 +26,13 @@ mod tests {
     fn a_known_id_tells_its_time() {
         let at = time_of(1_900_000_000_000_000_001);
         assert_eq!(at, "2025-03-13T01:44:34.949Z".parse().unwrap());
+    }
+
+    #[test]
+    fn an_instant_has_a_first_id() {
+        let at = "2026-01-31T12:00:00.123Z".parse().unwrap();
+        assert_eq!(time_of(first_of(at)), at);
+        assert!(time_of(first_of(at) - 1) < at);
     }
 
     #[test]

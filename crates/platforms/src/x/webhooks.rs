@@ -190,18 +190,7 @@ impl XClient {
         bearer: &SecretString,
         webhook_id: &str,
     ) -> Result<Vec<String>, ApiError> {
-        let path = [
-            "2",
-            "account_activity",
-            "webhooks",
-            webhook_id,
-            "subscriptions",
-            "all",
-            "list",
-        ];
-        let document = self
-            .fetch_json(Call::get(&path, Auth::Bearer(bearer)))
-            .await?;
+        let document = self.subscription_list(bearer, webhook_id).await?;
         let entries = match &document["data"]["subscriptions"] {
             Value::Array(entries) => entries,
             Value::Null if document["data"].is_object() => return Ok(Vec::new()),
@@ -217,6 +206,37 @@ impl XClient {
             .iter()
             .map(|entry| text(&entry["user_id"]).ok_or(ApiError::Unexpected("user_id")))
             .collect()
+    }
+
+    /// X's id of the app that a webhook belongs to, where X tells it.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn application_id(
+        &self,
+        bearer: &SecretString,
+        webhook_id: &str,
+    ) -> Result<Option<String>, ApiError> {
+        let document = self.subscription_list(bearer, webhook_id).await?;
+        Ok(text(&document["data"]["application_id"]))
+    }
+
+    async fn subscription_list(
+        &self,
+        bearer: &SecretString,
+        webhook_id: &str,
+    ) -> Result<Value, ApiError> {
+        let path = [
+            "2",
+            "account_activity",
+            "webhooks",
+            webhook_id,
+            "subscriptions",
+            "all",
+            "list",
+        ];
+        self.fetch_json(Call::get(&path, Auth::Bearer(bearer)))
+            .await
     }
 }
 

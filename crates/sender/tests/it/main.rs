@@ -6,6 +6,7 @@
 )]
 
 mod acts;
+mod apps;
 mod doubt;
 mod order;
 mod platform;

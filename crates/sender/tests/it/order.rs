@@ -4,7 +4,7 @@ use roost_sender::{Outcome, step};
 use roost_store::outbound::{ActOutcome, Put};
 
 use crate::platform::Reply;
-use crate::support::{World, accept, refuse};
+use crate::support::{World, accept, connect, customer, refuse, reply};
 
 #[tokio::test]
 async fn replies_of_a_conversation_keep_their_order() {
@@ -160,4 +160,22 @@ async fn only_members_are_asked_and_only_after_a_while() {
         world.stands(old).await.code.as_deref(),
         Some("held_for_author")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brand_with_one_reply_does_not_wait_for_anothers_fifty() {
+    let world = World::new(accept).await;
+    let quiet = world.db.brand("Quiet", 1).await;
+    connect(&world.db, &quiet).await;
+    for number in 0..50 {
+        let conversation = world.customer().await;
+        world.reply(conversation, &format!("number {number}")).await;
+    }
+    let conversation = customer(&world.db, &quiet).await;
+    let last = reply(&world.db, &quiet, conversation, "only one", "member").await;
+    let due = roost_store::outbound::due(&world.db.store, 4)
+        .await
+        .unwrap();
+    let place = due.iter().position(|due| due.message == last);
+    assert_eq!((due.len(), place), (4, Some(1)), "brands take turns");
 }

@@ -11,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) struct Asked {
     pub(crate) line: String,
     pub(crate) body: String,
+    /// In lower case.
+    pub(crate) authorization: String,
 }
 
 impl Asked {
@@ -106,6 +108,11 @@ impl Platform {
         *self.script.lock().unwrap() = Box::new(script);
     }
 
+    /// Everything that it was asked.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
     /// The sends that it was asked for.
     pub(crate) fn sends(&self) -> Vec<Asked> {
         self.asked
@@ -156,6 +163,11 @@ async fn serve(
         let asked = Asked {
             line,
             body: String::from_utf8_lossy(&buffer[head..head + length]).into_owned(),
+            authorization: text
+                .lines()
+                .find_map(|line| line.strip_prefix("authorization: "))
+                .unwrap_or_default()
+                .to_owned(),
         };
         buffer.drain(..head + length);
         let reply = script.lock().unwrap()(&asked);

@@ -529,7 +529,7 @@ fn message_row(
     }
 }
 
-async fn reply(
+pub(crate) async fn reply(
     db: &TestDb,
     brand: &Brand,
     conversation: ConversationId,

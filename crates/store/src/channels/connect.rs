@@ -1,7 +1,7 @@
 //! Connecting an account: a request token under way, then the channel.
 
 use roost_domain::event::EventType;
-use roost_domain::ids::{BrandId, ChannelId, MemberId, TeamId};
+use roost_domain::ids::{BrandId, ChannelId, MemberId, TeamId, XAppId};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use uuid::Uuid;
@@ -106,6 +106,12 @@ pub struct NewChannel {
     pub handle: String,
     /// What signs for it.
     pub credentials: Credentials,
+    /// The brand's own app that it trusts; none for the installation's.
+    pub x_app: Option<XAppId>,
+    /// What the brand calls it; its handle where none. One that is connected anew keeps its name.
+    pub name: Option<String>,
+    /// Whose queue its conversations join; the brand's default team where none, and kept as the name is.
+    pub team: Option<TeamId>,
 }
 
 /// What came of connecting.
@@ -129,18 +135,14 @@ pub async fn connect(
     cause: &Cause,
 ) -> Result<Connected, StoreError> {
     let brand = tx.brand();
-    let team: Option<Uuid> =
-        sqlx::query_scalar("select id from teams where brand_id = $1 and is_default")
-            .bind(brand.0)
-            .fetch_optional(tx.conn())
-            .await?;
-    let channel: Uuid = sqlx::query_scalar(
-        "insert into channels as c (brand_id, id, platform, app, account_id, handle, name, team_id, status)
-         values ($1, $2, $3, $4, $5, $6, '@' || $6, $7, 'active')
+    let (channel, team): (Uuid, Option<Uuid>) = sqlx::query_as(
+        "insert into channels as c (brand_id, id, platform, app, account_id, handle, name, team_id, status, x_app_id)
+         values ($1, $2, $3, $4, $5, $6, coalesce($7, '@' || $6),
+                 coalesce($8, (select id from teams where brand_id = $1 and is_default)), 'active', $9)
          on conflict on constraint channels_account_key do update
-             set handle = excluded.handle, status = 'active', status_reason = null,
+             set handle = excluded.handle, status = 'active', status_reason = null, x_app_id = excluded.x_app_id,
                  connected_at = case when c.status = 'disconnected' then now() else c.connected_at end
-         returning id",
+         returning id, team_id",
     )
     .bind(brand.0)
     .bind(Uuid::now_v7())
@@ -148,7 +150,9 @@ pub async fn connect(
     .bind(&new.account.app)
     .bind(&new.account.account_id)
     .bind(&new.handle)
-    .bind(team)
+    .bind(&new.name)
+    .bind(new.team.map(|team| team.0))
+    .bind(new.x_app.map(|app| app.0))
     .fetch_one(tx.conn())
     .await?;
     let channel = ChannelId(channel);

@@ -64,6 +64,10 @@ pub struct Doubt {
     pub lease: Uuid,
     /// When it was attempted, by the database's clock.
     pub started_at: Timestamp,
+    /// Such as `x`.
+    pub platform: String,
+    /// The app's name in the webhook path.
+    pub app: String,
     /// The account's own id on the platform.
     pub account_id: String,
     /// The customer's.

@@ -27,7 +27,8 @@ const WARM_UP: usize = 20;
 /// Customers who take turns; the first message of each begins a conversation.
 const CUSTOMERS: usize = 40;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// An open stream.
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Arguments of the bench.
 #[derive(Debug, Args)]
@@ -102,7 +103,11 @@ pub(crate) async fn run(bench: &Latency) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open_stream(gateway: &str, token: &str) -> anyhow::Result<Socket> {
+/// A stream of everything that the member sees.
+///
+/// # Errors
+/// When it can't be opened.
+pub(crate) async fn open_stream(gateway: &str, token: &str) -> anyhow::Result<Socket> {
     let url = format!("{}/v1/stream", gateway.replacen("http", "ws", 1));
     let (mut socket, _) = tokio_tungstenite::connect_async(url)
         .await

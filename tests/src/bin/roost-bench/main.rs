@@ -15,6 +15,7 @@ mod bodies;
 mod broker;
 mod ceiling;
 mod cpu;
+mod fairness;
 mod flow;
 mod growth;
 mod house;
@@ -43,6 +44,8 @@ enum Bench {
     Latency(latency::Latency),
     /// Lists, filters and searches of a large brand, as ratios to those of a small one.
     Growth(growth::Growth),
+    /// A quiet brand's latency beside another's flood, as a ratio to the same without it.
+    Fairness(fairness::Fairness),
     /// The first ceiling's server, in a process of its own like the ingester.
     #[command(hide = true)]
     BareHandler(bare::BareHandler),
@@ -58,6 +61,7 @@ fn main() -> anyhow::Result<()> {
             Bench::Ingest(bench) => Box::pin(ingest::run(&bench)).await,
             Bench::Latency(bench) => Box::pin(latency::run(&bench)).await,
             Bench::Growth(bench) => Box::pin(growth::run(&bench)).await,
+            Bench::Fairness(bench) => Box::pin(fairness::run(&bench)).await,
             Bench::BareHandler(handler) => bare::serve(&handler).await,
         }
     })

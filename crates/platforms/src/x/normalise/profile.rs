@@ -53,6 +53,12 @@ impl Profiles {
         Self(profiles.collect())
     }
 
+    /// Of one account only.
+    #[must_use]
+    pub fn of(profile: Profile) -> Self {
+        Self(HashMap::from([(profile.id.clone(), profile)]))
+    }
+
     /// The profile of one account.
     #[must_use]
     pub fn profile(&self, id: &str) -> Option<&Profile> {

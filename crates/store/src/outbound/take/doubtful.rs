@@ -81,6 +81,8 @@ impl Take<'_> {
             due: self.due,
             lease,
             started_at,
+            platform: std::mem::take(&mut self.row.platform),
+            app: std::mem::take(&mut self.row.app),
             account_id: std::mem::take(&mut self.row.account_id),
             recipient_id: std::mem::take(&mut self.row.recipient_id),
             credentials,
