@@ -7,6 +7,7 @@ use roost_service::{Config, Health, Metrics};
 use roost_store::Store;
 use roost_store::audit::Auditor;
 use roost_store::seal::Sealer;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::auth::{Keys, Passwords, Sessions, Tokens};
@@ -52,6 +53,7 @@ pub(crate) struct App {
     pub(crate) audit: Auditor,
     pub(crate) passwords: Passwords,
     pub(crate) hub: Hub,
+    pub(crate) outbox: Notify,
     /// This process among the gateways.
     pub(crate) gateway: Uuid,
 }
@@ -64,6 +66,7 @@ impl App {
             tokens: Tokens::new(&deps.config.keys.jwt_secret),
             passwords: Passwords::new(metrics.hashes.clone()),
             hub: Hub::new(deps.store.clone(), metrics.clone()),
+            outbox: Notify::new(),
             sessions,
             keys: Keys::new(deps.store.clone()),
             audit: deps.audit.clone(),
@@ -87,6 +90,11 @@ impl App {
     pub(crate) fn hint_sender(&self) {
         self.hint_relay();
         self.bus.hint(Hint::Sender, b"");
+    }
+
+    /// After a commit that queued a mail.
+    pub(crate) fn hint_mail(&self) {
+        self.outbox.notify_one();
     }
 
     /// After a commit that let somebody take work.

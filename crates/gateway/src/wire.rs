@@ -6,6 +6,7 @@ pub(crate) mod channel;
 pub(crate) mod clock;
 pub(crate) mod conversation;
 pub(crate) mod event;
+pub(crate) mod invitation;
 pub(crate) mod list;
 pub(crate) mod member;
 pub(crate) mod message;

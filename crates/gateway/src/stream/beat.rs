@@ -46,7 +46,7 @@ async fn look(app: &App) {
                 // One that joined since wasn't part of the question.
                 None if sessions.binary_search(&session).is_err() => Verdict::Open,
                 None => Verdict::SessionEnded,
-                Some(state) if !state.active => Verdict::RightsLost,
+                Some(state) if !state.active || state.lacks_two_factor => Verdict::RightsLost,
                 Some(state) if state.brand != brand || state.member != member => {
                     Verdict::SessionEnded
                 }

@@ -155,6 +155,9 @@ impl Stream {
             .verify(&auth.token)
             .map_err(|_| End::unauthenticated())?;
         match self.app.sessions.state(session).await {
+            Ok(Some(state)) if state.active && state.lacks_two_factor => {
+                Err(End::Close(CloseCode::Other(4403), "two_factor_required"))
+            }
             Ok(Some(state)) if state.active => Ok(state),
             Ok(_) => Err(End::unauthenticated()),
             Err(_) => Err(End::Close(CloseCode::Again, "try_again")),

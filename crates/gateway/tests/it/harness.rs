@@ -64,20 +64,31 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 impl Gateway {
     /// Without a broker: hints and pointers go nowhere, everything else is real.
     pub(crate) async fn start() -> Self {
-        Self::with(NO_BROKER, "http://127.0.0.1:1", false).await
+        Self::with(NO_BROKER, "http://127.0.0.1:1", "", false).await
     }
 
     /// Without a broker, but with somebody who answers as X.
     pub(crate) async fn start_with_x(x_url: &str) -> Self {
-        Self::with(NO_BROKER, x_url, false).await
+        Self::with(NO_BROKER, x_url, "", false).await
+    }
+
+    /// Without a broker, but with somebody who takes mail.
+    pub(crate) async fn start_with_smtp(smtp_url: &str) -> Self {
+        Self::with(NO_BROKER, "http://127.0.0.1:1", smtp_url, false).await
     }
 
     /// With one, for live streams.
     pub(crate) async fn start_with_broker() -> Self {
-        Self::with(&setting("ROOST_TEST_AMQP_URL"), "http://127.0.0.1:1", true).await
+        Self::with(
+            &setting("ROOST_TEST_AMQP_URL"),
+            "http://127.0.0.1:1",
+            "",
+            true,
+        )
+        .await
     }
 
-    async fn with(amqp_url: &str, x_url: &str, has_broker: bool) -> Self {
+    async fn with(amqp_url: &str, x_url: &str, smtp_url: &str, has_broker: bool) -> Self {
         let db = TestDb::new().await;
         let prefix = format!("t{}", Uuid::now_v7().simple());
         let metrics = Metrics::new();
@@ -105,7 +116,10 @@ impl Gateway {
                 ("ROOST_PUBLIC_URL", "https://roost.example"),
                 ("ROOST_CORS_ORIGINS", "https://app.example"),
                 ("ROOST_X_API_URL", x_url),
+                ("ROOST_SMTP_URL", smtp_url),
                 ("ROOST_SHUTDOWN_GRACE_SECONDS", "2"),
+                // So that a test can come from several addresses.
+                ("ROOST_TRUSTED_PROXIES", "127.0.0.1"),
             ],
             &[],
         )
