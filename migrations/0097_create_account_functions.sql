@@ -37,18 +37,20 @@ create function mail_backlog_seconds()
     language sql stable security definer set search_path = pg_catalog, public as
 $$ select coalesce(extract(epoch from now() - min(created_at)), 0)::double precision from mails $$;
 
--- Keeps a link's hash; false where the person has had so many within the hour that no more are sent.
+-- Keeps a link's hash; false where the person has had so many within the hour that no more are sent. The
+-- person's row is locked first, so that many who ask at once don't get more.
 create function account_token_put(of_hash bytea, of_kind text, of_user uuid, of_email text, minutes int, most_an_hour int)
     returns boolean
-    language sql security definer set search_path = pg_catalog, public as
+    language plpgsql security definer set search_path = pg_catalog, public as
 $$
-    with made as (
-        insert into account_tokens (hash, kind, user_id, email, expires_at)
+begin
+    perform from users u where u.id = of_user for no key update;
+    insert into account_tokens (hash, kind, user_id, email, expires_at)
         select of_hash, of_kind, of_user, of_email, now() + make_interval(mins => minutes)
         where (select count(*) from account_tokens t where t.user_id = of_user and t.kind = of_kind
-                 and t.created_at > now() - interval '1 hour') < most_an_hour
-        returning 1
-    ) select exists (select from made)
+                 and t.created_at > now() - interval '1 hour') < most_an_hour;
+    return found;
+end
 $$;
 
 -- Uses up a link; the address must still be the person's.

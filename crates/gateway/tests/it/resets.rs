@@ -114,8 +114,10 @@ async fn asking_for_a_link_tells_nothing_about_who_has_an_account() {
         )
         .await;
     gateway.mail("reset", &email, 4).await;
-    let resets = gateway.mails().await;
-    assert_eq!(resets.iter().filter(|mail| mail.kind == "reset").count(), 4);
+    // Three before and at most three after the hour, though all of them asked at once.
+    let mails = gateway.mails().await;
+    let resets = mails.iter().filter(|mail| mail.kind == "reset").count();
+    assert!((4..=6).contains(&resets), "{resets}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,9 +22,9 @@ async fn hand_in(address: SocketAddr, lines: &[&str]) -> Vec<String> {
         if is_data && *line != "." {
             continue;
         }
-        is_data = *line == "DATA";
         let mut answer = String::new();
         stream.read_line(&mut answer).await.expect("an answer");
+        is_data = answer.starts_with("354");
         answers.push(answer.chars().take(3).collect());
     }
     answers
