@@ -12,8 +12,8 @@ async fn hand_in(address: SocketAddr, lines: &[&str]) -> Vec<String> {
     let mut stream = BufReader::new(stream);
     let mut answers = Vec::new();
     let mut is_data = false;
-    for line in [""].iter().chain(lines) {
-        if !line.is_empty() {
+    for (nth, line) in ["greeting"].iter().chain(lines).enumerate() {
+        if nth > 0 {
             let line = format!("{line}\r\n");
             let sent = stream.get_mut().write_all(line.as_bytes()).await;
             sent.expect("the line is taken");
