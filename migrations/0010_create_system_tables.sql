@@ -6,6 +6,11 @@ create table users (
     email text not null check (length(email) between 3 and 320 and email = lower(email)),
     full_name text not null check (length(full_name) between 1 and 200),
     password_hash text not null,
+    email_verified_at timestamptz,
+    -- Sealed; it counts once totp_enabled_at is set. The step is the last one whose code was used.
+    totp_secret bytea,
+    totp_enabled_at timestamptz,
+    totp_step bigint not null default 0,
     created_at timestamptz not null default now(),
     constraint users_email_key unique (email)
 );
@@ -20,11 +25,23 @@ create table sessions (
     previous_hash bytea,
     rotated_at timestamptz not null default now(),
     created_at timestamptz not null default now(),
+    -- When the person last showed password or code.
+    proven_at timestamptz not null default now(),
+    address text,
+    user_agent text,
     expires_at timestamptz not null,
     revoked_at timestamptz,
     constraint sessions_refresh_key unique (refresh_hash)
 );
 create index sessions_previous_idx on sessions (previous_hash) where previous_hash is not null;
+create index sessions_user_idx on sessions (user_id);
+
+-- Refresh tokens before the previous one: whoever shows one has stolen it, and ends the session.
+create table retired_tokens (
+    hash bytea primary key,
+    session_id uuid not null references sessions on delete cascade
+);
+create index retired_tokens_session_idx on retired_tokens (session_id);
 
 -- One active channel for each account of an app: whose webhooks are these?
 create table channel_routes (

@@ -18,15 +18,3 @@ $$
     select case when length(sealed) > 2 and get_byte(sealed, 0) = 1 and get_byte(sealed, 1) = 0
         then encode(substring(sealed from 4 for get_byte(sealed, 2)), 'escape') else '' end
 $$;
-
--- The operator's keys that stored values need: names alone, which are the operator's and no brand's.
-create function secrets_key_ids()
-    returns setof text
-    language sql stable security definer set search_path = pg_catalog, public as
-$$
-    select sealed_key_id(wrapped) from brand_keys
-    union select sealed_key_id(payload) from dead_messages
-    union select sealed_key_id(token_secret) from connect_requests where expires_at > now()
-$$;
-
-grant select on brand_keys to roost_cross;

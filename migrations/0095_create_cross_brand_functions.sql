@@ -2,7 +2,7 @@
 -- Each is owned by roost_cross (which nobody can log in as), has a fixed search_path, and returns
 -- only ids of due work or resolves a credential; the comment above each says why that is safe.
 
-grant select, insert, update on users, sessions, leases, gateways, app_send_budgets, relay_marks to roost_cross;
+grant select, insert, update on users, sessions, retired_tokens, leases, gateways, app_send_budgets, relay_marks to roost_cross;
 grant select, insert, update, delete on channel_routes, connect_requests, dead_messages to roost_cross;
 grant delete on gateways, leases to roost_cross;
 grant select on members, brands, conversations, teams, sla_clocks, outbound_messages, presence, streams, events, channels
@@ -14,9 +14,12 @@ grant delete on streams to roost_cross;
 
 -- Sign-in: resolves an address to its own password hash; the caller proves the password.
 create function auth_find_user(wanted text)
-    returns table (user_id uuid, full_name text, password_hash text)
+    returns table (user_id uuid, full_name text, password_hash text, totp_secret bytea)
     language sql stable security definer set search_path = pg_catalog, public as
-$$ select id, full_name, password_hash from users where email = wanted $$;
+$$
+    select id, full_name, password_hash, case when totp_enabled_at is not null then totp_secret end
+    from users where email = wanted
+$$;
 
 -- Sign-up: true if the address was free.
 create function auth_create_user(new_id uuid, new_email text, new_name text, new_hash text)
@@ -38,18 +41,19 @@ $$
     where m.user_id = wanted and m.active and m.kind = 'person' order by m.created_at, m.id
 $$;
 
-create function session_open(new_id uuid, new_user uuid, new_brand uuid, new_member uuid, hash bytea, expires timestamptz)
+create function session_open(new_id uuid, new_user uuid, new_brand uuid, new_member uuid, hash bytea, expires timestamptz,
+                             from_address text, from_agent text)
     returns void
     language sql security definer set search_path = pg_catalog, public as
 $$
-    insert into sessions (id, user_id, brand_id, member_id, refresh_hash, expires_at)
-    values (new_id, new_user, new_brand, new_member, hash, expires)
+    insert into sessions (id, user_id, brand_id, member_id, refresh_hash, expires_at, address, user_agent)
+    values (new_id, new_user, new_brand, new_member, hash, expires, from_address, from_agent)
 $$;
 
--- Rotates a refresh token. A token that was rotated away more than 30 s ago is a stolen one or a
--- replay: the session ends. Within 30 s it is a second tab and is answered 'repeat'. A session that
--- rotated nothing for 12 h is idle and over.
-create function session_rotate(presented bytea, successor bytea)
+-- Rotates a refresh token. A token that was rotated away more than 30 s ago, or before another was, is
+-- a stolen one or a replay: the session ends. Within 30 s it is a second tab and is answered 'repeat'.
+-- A session that rotated nothing for 12 h is idle and over.
+create function session_rotate(presented bytea, successor bytea, from_address text, from_agent text)
     returns table (outcome text, session_id uuid, user_id uuid, brand_id uuid, member_id uuid)
     language plpgsql security definer set search_path = pg_catalog, public as
 $$
@@ -61,11 +65,19 @@ begin
           and s.revoked_at is null and s.expires_at > now() and s.rotated_at > now() - interval '12 hours'
         for update;
     if not found then
-        return query select 'unknown', null::uuid, null::uuid, null::uuid, null::uuid;
+        update sessions s set revoked_at = now()
+            from retired_tokens t where t.hash = presented and s.id = t.session_id and s.revoked_at is null
+            returning s.* into found_session;
+        outcome := case when found then 'reused' else 'unknown' end;
+        return query select outcome, found_session.id, found_session.user_id, found_session.brand_id, found_session.member_id;
         return;
     end if;
     if found_session.refresh_hash = presented then
-        update sessions s set refresh_hash = successor, previous_hash = presented, rotated_at = now()
+        insert into retired_tokens (hash, session_id)
+            select found_session.previous_hash, found_session.id where found_session.previous_hash is not null
+            on conflict do nothing;
+        update sessions s set refresh_hash = successor, previous_hash = presented, rotated_at = now(),
+                              address = coalesce(from_address, s.address), user_agent = coalesce(from_agent, s.user_agent)
             where s.id = found_session.id;
         outcome := 'rotated';
     elsif found_session.rotated_at > now() - interval '30 seconds' then
@@ -81,11 +93,14 @@ $$;
 -- Which of these sessions are still good, and as whom do they act? The ids are secrets of their own
 -- sessions' tokens; a deactivated seat is told apart, so that a stream can say why it closes.
 create function session_states(wanted uuid[])
-    returns table (session_id uuid, user_id uuid, brand_id uuid, member_id uuid, role text, active boolean)
+    returns table (session_id uuid, user_id uuid, brand_id uuid, member_id uuid, role text, active boolean,
+                   proven_at timestamptz, email_verified boolean, lacks_two_factor boolean)
     language sql stable security definer set search_path = pg_catalog, public as
 $$
-    select s.id, s.user_id, s.brand_id, s.member_id, m.role, m.active
+    select s.id, s.user_id, s.brand_id, s.member_id, m.role, m.active, s.proven_at,
+           u.email_verified_at is not null, b.require_two_factor and u.totp_enabled_at is null
     from sessions s join members m on m.brand_id = s.brand_id and m.id = s.member_id
+    join users u on u.id = s.user_id join brands b on b.brand_id = s.brand_id
     where s.id = any (wanted) and s.revoked_at is null and s.expires_at > now()
 $$;
 
@@ -102,11 +117,6 @@ $$
         returning s.id
     ) select exists (select from moved)
 $$;
-
-create function session_revoke(wanted uuid)
-    returns void
-    language sql security definer set search_path = pg_catalog, public as
-$$ update sessions set revoked_at = now() where id = wanted and revoked_at is null $$;
 
 -- Gives an account's webhooks to a channel; returns who had them before, for its own brand only to act on.
 create function route_take(of_platform text, of_app text, of_account text, new_brand uuid, new_channel uuid)

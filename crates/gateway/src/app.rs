@@ -7,6 +7,7 @@ use roost_service::{Config, Health, Metrics};
 use roost_store::Store;
 use roost_store::audit::Auditor;
 use roost_store::seal::Sealer;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::auth::{Fresh, Keys, Passwords, Sessions, Tokens};
@@ -56,6 +57,7 @@ pub(crate) struct App {
     pub(crate) hub: Hub,
     /// Counts of conversations by what was counted.
     pub(crate) counts: Fresh<String, i64>,
+    pub(crate) outbox: Notify,
     /// This process among the gateways.
     pub(crate) gateway: Uuid,
 }
@@ -68,6 +70,7 @@ impl App {
             tokens: Tokens::new(&deps.config.keys.jwt_secret),
             passwords: Passwords::new(metrics.hashes.clone()),
             hub: Hub::new(deps.store.clone(), metrics.clone()),
+            outbox: Notify::new(),
             sessions,
             counts: Fresh::default(),
             keys: Keys::new(deps.store.clone()),
@@ -93,6 +96,11 @@ impl App {
     pub(crate) fn hint_sender(&self) {
         self.hint_relay();
         self.bus.hint(Hint::Sender, b"");
+    }
+
+    /// After a commit that queued a mail.
+    pub(crate) fn hint_mail(&self) {
+        self.outbox.notify_one();
     }
 
     /// After a commit that let somebody take work.

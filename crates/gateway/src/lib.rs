@@ -13,6 +13,7 @@ mod auth;
 mod edge;
 mod events;
 mod input;
+mod mail;
 mod metrics;
 mod openapi;
 mod problem;

@@ -11,6 +11,8 @@ pub(crate) struct GatewayMetrics {
     pub(crate) frames: IntCounterVec,
     pub(crate) closed: IntCounterVec,
     pub(crate) hashes: IntCounter,
+    pub(crate) mails: IntCounterVec,
+    pub(crate) mail_age: IntGauge,
 }
 
 impl GatewayMetrics {
@@ -40,6 +42,15 @@ impl GatewayMetrics {
             hashes: metrics.counter(
                 "roost_gateway_password_hashes_total",
                 "Password hashes computed: one for each try, whether or not the person is known.",
+            ),
+            mails: metrics.counter_vec(
+                "roost_gateway_mails_total",
+                "Tries at sending a mail, and what became of them.",
+                &["result"],
+            ),
+            mail_age: metrics.gauge(
+                "roost_gateway_mail_oldest_seconds",
+                "Age of the oldest mail that waits.",
             ),
         }
     }

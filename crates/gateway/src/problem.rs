@@ -57,6 +57,7 @@ codes! {
     Forbidden = "forbidden", 403, "The role doesn't allow this";
     TwoFactorRequired = "two_factor_required", 403, "The brand asks for a second factor: set one up first";
     StepUpRequired = "step_up_required", 403, "Prove again who you are: sign in anew";
+    EmailUnverified = "email_unverified", 403, "Prove your own mail address first";
     OriginRefused = "origin_refused", 403, "The request comes from a foreign page";
     NotFound = "not_found", 404, "There is no such thing";
     MethodNotAllowed = "method_not_allowed", 405, "This address doesn't take this method";
@@ -68,6 +69,7 @@ codes! {
     InUse = "in_use", 409, "It is in use";
     ConversationExists = "conversation_exists", 409, "The customer has an open conversation already";
     AlreadyMember = "already_member", 409, "The person has a seat in this brand already";
+    AlreadyEnabled = "already_enabled", 409, "The second factor is on already";
     AlreadyMerged = "already_merged", 409, "One of the contacts was merged already";
     TooLate = "too_late", 409, "It can't be undone any more";
     NobodyWaits = "nobody_waits", 409, "The customer waits for no reply";
@@ -84,6 +86,7 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be JSON";
     IdempotencyKeyReused = "idempotency_key_reused", 422, "This key belongs to another request";
     TokenInvalid = "token_invalid", 422, "The link is not valid any more";
+    ProofWrong = "proof_wrong", 422, "Password or code are wrong";
     AttributeInvalid = "attribute_invalid", 422, "The value doesn't fit the attribute's definition";
     ContactUnreachable = "contact_unreachable", 422, "The customer can't be written to";
     ContactBlocked = "contact_blocked", 422, "The contact is blocked";

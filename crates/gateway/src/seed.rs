@@ -163,6 +163,7 @@ async fn fill(tx: &mut BrandTx, accounts: &[NewAccount]) -> Result<bool, Problem
     let Some(support) = accounts::sign_up(tx, owner, None).await? else {
         return Ok(false);
     };
+    accounts::trust_email(tx.conn(), owner.user).await?;
     let cause = Cause::system();
     let billing: TeamId =
         roost_store::teams::create(tx, "Billing", "auto", false, &[], &cause).await?;
@@ -171,7 +172,8 @@ async fn fill(tx: &mut BrandTx, accounts: &[NewAccount]) -> Result<bool, Problem
             return Ok(false);
         }
         let team = if person.is_billing { billing } else { support };
-        accounts::add_member(tx, account, person.role, team, &cause).await?;
+        accounts::trust_email(tx.conn(), account.user).await?;
+        accounts::add_member(tx, account, person.role, &[team], &cause).await?;
         skills::give(tx, account.member, person.skills).await?;
     }
     Ok(true)

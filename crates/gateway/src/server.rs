@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::app::{App, Deps};
 use crate::problem::{Code, Problem};
-use crate::{edge, routes, stream, upkeep};
+use crate::{edge, mail, routes, stream, upkeep};
 
 /// Serves the API on the configured address until shutdown.
 ///
@@ -35,6 +35,7 @@ pub async fn serve(deps: Deps, listener: TcpListener, shutdown: Shutdown) -> any
     beside.spawn(stream::pump_ephemeral(app.clone(), shutdown.clone()));
     beside.spawn(stream::keep_beating(app.clone(), shutdown.clone()));
     beside.spawn(upkeep::keep_order(app.clone(), shutdown.clone()));
+    beside.spawn(mail::send_queued(app.clone(), shutdown.clone()));
     let (health, metrics) = (deps.health.clone(), deps.metrics.clone());
     let data = web::Data::from(app);
     let server = HttpServer::new(move || {

@@ -12,6 +12,7 @@ pub(crate) mod clock;
 pub(crate) mod contact;
 pub(crate) mod conversation;
 pub(crate) mod event;
+pub(crate) mod invitation;
 pub(crate) mod label;
 pub(crate) mod list;
 pub(crate) mod member;

@@ -44,6 +44,8 @@ pub struct Config {
     pub x: X,
     /// Keys of our own.
     pub keys: Keys,
+    /// How mails go out.
+    pub mail: Mail,
     /// How many requests the API takes.
     pub limits: Limits,
     /// When an account goes to the bulk lane.
@@ -179,6 +181,15 @@ pub struct SecretsKey {
     pub key: SecretString,
 }
 
+/// How mails go out.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// `smtp(s)://…`; empty where unset.
+    pub smtp_url: SecretString,
+    /// The sender, such as `Roost <roost@example.com>`.
+    pub from: String,
+}
+
 /// When an account goes to the bulk lane.
 #[derive(Debug, Clone, Copy)]
 pub struct Lanes {
@@ -293,6 +304,10 @@ impl Config {
                 secrets_keys: r.key_ring("secrets_keys"),
                 jwt_secret: r.checked_secret("jwt_secret", text::check_jwt_secret),
                 audit_key: r.checked_secret("audit_key", text::check_key),
+            },
+            mail: Mail {
+                smtp_url: r.secret_url("smtp_url", &["smtp", "smtps"]),
+                from: r.checked("mail_from", text::check_mailbox),
             },
             limits: Limits {
                 member_per_minute: r.number("member_requests_per_minute", 1, 1_000_000),

@@ -29,6 +29,9 @@ pub struct SimConfig {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, env = "ROOST_SIMULATOR_LISTEN", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
+    /// Address to take mail on by SMTP, for `/mailbox`; none without it.
+    #[arg(long)]
+    pub smtp_listen: Option<SocketAddr>,
     /// Address that others reach it by, when it isn't the one it listens on.
     #[arg(long, env = "ROOST_SIMULATOR_PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -105,6 +108,7 @@ impl Default for SimConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            smtp_listen: None,
             public_url: None,
             consumer_key: "sim-consumer-key".to_owned(),
             consumer_secret: "sim-consumer-secret".to_owned(),

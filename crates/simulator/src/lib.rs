@@ -4,7 +4,7 @@
 //! It serves OAuth 1.0a (three legs, every signature verified), webhooks with CRC challenges and
 //! replays, Account Activity and X Activity subscriptions, signed deliveries with retries, DMs by
 //! v1.1 and v2 with rate limits and errors, and what the platform does on bad days. A person plays
-//! the customer at `/` (the phone), looks on at `/overview`; tests pull the strings at `/sim/…`
+//! the customer at `/` (the phone), looks on at `/overview`, reads Roost's mails at `/mailbox`; tests pull the strings at `/sim/…`
 //! (see `README.md`).
 //!
 //! **What it must not know:** any crate of Roost. It reads the platform's documentation for
@@ -27,6 +27,7 @@ mod faults;
 mod feed;
 mod ids;
 mod limits;
+mod mailbox;
 mod media;
 mod oauth;
 mod pages;

@@ -87,7 +87,8 @@ pub(crate) fn notice(title: &str, text: &str) -> String {
     )
 }
 
-fn frame(title: &str, body: &str) -> String {
+/// A page around a body.
+pub(crate) fn frame(title: &str, body: &str) -> String {
     format!(
         r#"<!doctype html><html lang="en"><head><meta charset="utf-8">
         <meta name="viewport" content="width=device-width, initial-scale=1"><title>{}</title>
@@ -96,7 +97,8 @@ fn frame(title: &str, body: &str) -> String {
     )
 }
 
-fn escape(text: &str) -> String {
+/// Text as HTML shows it.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

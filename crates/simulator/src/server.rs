@@ -1,5 +1,6 @@
 //! Starting and stopping.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -14,7 +16,7 @@ use crate::config::SimConfig;
 use crate::error::ApiError;
 use crate::state::Sim;
 use crate::{
-    admin, delivery, demo, dms, media, oauth, pages, reset, subscriptions, users, webhooks,
+    admin, delivery, demo, dms, mailbox, media, oauth, pages, reset, subscriptions, users, webhooks,
 };
 
 /// Largest body of a request, in bytes.
@@ -27,6 +29,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Simulator {
     url: String,
+    smtp: Option<SocketAddr>,
     sim: Arc<Sim>,
     server: ServerHandle,
     closing: watch::Sender<bool>,
@@ -81,11 +84,20 @@ pub async fn start(config: SimConfig) -> anyhow::Result<Simulator> {
     if let Some(file) = sim.config.state_file.clone() {
         tasks.push(tokio::spawn(save_periodically(sim.clone(), file)));
     }
+    let mut smtp = None;
+    if let Some(address) = sim.config.smtp_listen {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
+        smtp = Some(listener.local_addr()?);
+        tasks.push(tokio::spawn(mailbox::run(sim.clone(), listener)));
+    }
     if sim.config.demo {
         tasks.push(tokio::spawn(demo::run(sim.clone())));
     }
     Ok(Simulator {
         url,
+        smtp,
         sim,
         server: handle,
         closing,
@@ -103,6 +115,7 @@ fn routes(routes: &mut web::ServiceConfig) {
     dms::v1::routes(routes);
     dms::lookup::routes(routes);
     media::routes(routes);
+    mailbox::routes(routes);
     admin::routes(routes);
 }
 
@@ -140,6 +153,11 @@ impl Simulator {
     /// Where it listens, such as `http://127.0.0.1:40123`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it takes mail, if it does.
+    pub fn smtp(&self) -> Option<SocketAddr> {
+        self.smtp
     }
 
     /// Ends it: open streams end, deliveries on their way are cut, the state is saved.

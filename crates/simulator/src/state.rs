@@ -18,6 +18,7 @@ use crate::faults::{AnswerFault, Faults};
 use crate::feed::Feed;
 use crate::ids::{AccountId, DmId, Snowflakes, SubscriptionId, WebhookId, now_ms};
 use crate::limits::Limits;
+use crate::mailbox::Mailbox;
 use crate::media::MediaStore;
 use crate::oauth::legs::RequestToken;
 use crate::oauth::verify::Nonces;
@@ -63,6 +64,8 @@ pub(crate) struct World {
     pub(crate) log: DeliveryLog,
     #[serde(skip)]
     pub(crate) sends: Vec<SendRecord>,
+    #[serde(skip)]
+    pub(crate) mailbox: Mailbox,
 }
 
 impl Default for Faults {
@@ -89,6 +92,7 @@ impl World {
             faults: Faults::default(),
             log: DeliveryLog::default(),
             sends: Vec::new(),
+            mailbox: Mailbox::default(),
         }
     }
 

@@ -1,6 +1,17 @@
 //! People: sign-up, sign-in and their sessions.
 
-use jiff::Timestamp;
+pub mod factors;
+pub mod links;
+mod person;
+mod sessions;
+pub mod tries;
+
+pub use person::{Person, StoredUser, find, find_user, set_password, trust_email};
+pub use sessions::{
+    NewSession, OpenSession, Place, Rotation, SessionState, end_other_sessions, end_session,
+    list_sessions, open_session, prove_session, rotate_session, session_states, switch_session,
+};
+
 use roost_domain::event::EventType;
 use roost_domain::ids::{BrandId, MemberId, PolicyId, TeamId, UserId};
 use roost_domain::role::Role;
@@ -10,7 +21,6 @@ use uuid::Uuid;
 use crate::error::StoreError;
 use crate::events::append_subject_event;
 use crate::ledger::{Actor, Cause};
-use crate::ts::Ts;
 use crate::tx::{BrandTx, SystemTx};
 
 /// A person who signs up and the brand they bring.
@@ -73,7 +83,7 @@ pub async fn sign_up(
     .execute(tx.conn())
     .await?;
     let cause = Cause::new(Actor::Member(new.member), request_id);
-    add_member(tx, new, Role::Owner, team, &cause).await?;
+    add_member(tx, new, Role::Owner, &[team], &cause).await?;
     Ok(Some(team))
 }
 
@@ -93,7 +103,7 @@ pub async fn create_user(tx: &mut BrandTx, new: &NewAccount) -> Result<bool, Sto
     )
 }
 
-/// Gives a person a seat in the transaction's brand, a place in a team, and a presence.
+/// Gives a person a seat in the transaction's brand, a place in teams, and a presence.
 ///
 /// # Errors
 /// When the database fails.
@@ -101,7 +111,7 @@ pub async fn add_member(
     tx: &mut BrandTx,
     new: &NewAccount,
     role: Role,
-    team: TeamId,
+    teams: &[TeamId],
     cause: &Cause,
 ) -> Result<(), StoreError> {
     let brand = tx.brand();
@@ -116,44 +126,23 @@ pub async fn add_member(
     .bind(role.as_str())
     .execute(tx.conn())
     .await?;
-    sqlx::query("insert into team_members (brand_id, team_id, member_id) values ($1, $2, $3)")
-        .bind(brand.0)
-        .bind(team.0)
-        .bind(new.member.0)
-        .execute(tx.conn())
-        .await?;
+    let of_teams: Vec<Uuid> = teams.iter().map(|team| team.0).collect();
+    sqlx::query(
+        "insert into team_members (brand_id, team_id, member_id) select $1, unnest($2::uuid[]), $3",
+    )
+    .bind(brand.0)
+    .bind(of_teams)
+    .bind(new.member.0)
+    .execute(tx.conn())
+    .await?;
     sqlx::query("insert into presence (brand_id, member_id) values ($1, $2)")
         .bind(brand.0)
         .bind(new.member.0)
         .execute(tx.conn())
         .await?;
-    let data = json!({ "role": role.as_str(), "team_ids": [team] });
+    let data = json!({ "role": role.as_str(), "team_ids": teams });
     append_subject_event(tx, EventType::MemberCreated, new.member.0, cause, data).await?;
     Ok(())
-}
-
-/// What signing in starts from.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct StoredUser {
-    /// Who.
-    pub user_id: Uuid,
-    /// The person's name.
-    pub full_name: String,
-    /// In PHC form.
-    pub password_hash: String,
-}
-
-/// Finds a person by address (in lower case).
-///
-/// # Errors
-/// When the database fails.
-pub async fn find_user(tx: &mut SystemTx, email: &str) -> Result<Option<StoredUser>, StoreError> {
-    Ok(
-        sqlx::query_as("select user_id, full_name, password_hash from auth_find_user($1)")
-            .bind(email)
-            .fetch_optional(tx.conn())
-            .await?,
-    )
 }
 
 /// A seat of a person in a brand.
@@ -185,144 +174,4 @@ pub async fn memberships(tx: &mut SystemTx, user: UserId) -> Result<Vec<Membersh
             brand_name,
         })
         .collect())
-}
-
-/// A session to open.
-#[derive(Debug, Clone)]
-pub struct NewSession {
-    /// Ours; goes into access tokens.
-    pub id: Uuid,
-    /// Who.
-    pub user: UserId,
-    /// Acting in which brand.
-    pub brand: BrandId,
-    /// As which member.
-    pub member: MemberId,
-    /// SHA-256 of the refresh token.
-    pub refresh_hash: Vec<u8>,
-    /// When it ends whatever happens.
-    pub expires_at: Timestamp,
-}
-
-/// Opens a session.
-///
-/// # Errors
-/// When the database fails.
-pub async fn open_session(tx: &mut SystemTx, new: &NewSession) -> Result<(), StoreError> {
-    sqlx::query("select session_open($1, $2, $3, $4, $5, $6)")
-        .bind(new.id)
-        .bind(new.user.0)
-        .bind(new.brand.0)
-        .bind(new.member.0)
-        .bind(&new.refresh_hash)
-        .bind(Ts::from(new.expires_at))
-        .execute(tx.conn())
-        .await?;
-    Ok(())
-}
-
-/// What came of a refresh token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rotation {
-    /// It was the newest, or had been a moment ago; its session goes on with the successor.
-    Ok(Uuid),
-    /// It was rotated away long ago: stolen or replayed. Its session has ended.
-    Reused,
-    /// Never ours, expired, idle or revoked.
-    Unknown,
-}
-
-/// Trades a refresh token for its successor; both as SHA-256.
-///
-/// # Errors
-/// When the database fails.
-pub async fn rotate_session(
-    tx: &mut SystemTx,
-    presented: &[u8],
-    successor: &[u8],
-) -> Result<Rotation, StoreError> {
-    let (outcome, session): (String, Option<Uuid>) =
-        sqlx::query_as("select outcome, session_id from session_rotate($1, $2)")
-            .bind(presented)
-            .bind(successor)
-            .fetch_one(tx.conn())
-            .await?;
-    Ok(match (outcome.as_str(), session) {
-        ("rotated" | "repeat", Some(session)) => Rotation::Ok(session),
-        ("reused", _) => Rotation::Reused,
-        _ => Rotation::Unknown,
-    })
-}
-
-/// Moves a session to its person's seat in another brand; false if they have none there.
-///
-/// # Errors
-/// When the database fails.
-pub async fn switch_session(
-    tx: &mut SystemTx,
-    session: Uuid,
-    brand: BrandId,
-) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar("select session_switch($1, $2)")
-        .bind(session)
-        .bind(brand.0)
-        .fetch_one(tx.conn())
-        .await?)
-}
-
-/// Ends a session.
-///
-/// # Errors
-/// When the database fails.
-pub async fn revoke_session(tx: &mut SystemTx, session: Uuid) -> Result<(), StoreError> {
-    sqlx::query("select session_revoke($1)")
-        .bind(session)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
-}
-
-/// As whom a session acts now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionState {
-    /// Which.
-    pub session: Uuid,
-    /// Who.
-    pub user: UserId,
-    /// In which brand.
-    pub brand: BrandId,
-    /// As which member.
-    pub member: MemberId,
-    /// With which role.
-    pub role: Role,
-    /// False once the seat was deactivated.
-    pub active: bool,
-}
-
-/// The states of those of these sessions that haven't ended.
-///
-/// # Errors
-/// When the database fails.
-pub async fn session_states(
-    tx: &mut SystemTx,
-    sessions: &[Uuid],
-) -> Result<Vec<SessionState>, StoreError> {
-    let rows: Vec<(Uuid, Uuid, Uuid, Uuid, String, bool)> = sqlx::query_as(
-        "select session_id, user_id, brand_id, member_id, role, active from session_states($1)",
-    )
-    .bind(sessions)
-    .fetch_all(tx.conn())
-    .await?;
-    rows.into_iter()
-        .map(|(session, user, brand, member, role, active)| {
-            Ok(SessionState {
-                session,
-                user: UserId(user),
-                brand: BrandId(brand),
-                member: MemberId(member),
-                role: crate::ledger::parse(&role)?,
-                active,
-            })
-        })
-        .collect()
 }

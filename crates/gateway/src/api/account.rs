@@ -3,16 +3,20 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::tz::TimeZone;
 use roost_domain::ids::{BrandId, MemberId, UserId};
+use roost_store::accounts::links::{self, Purpose};
 use roost_store::accounts::{self, Membership, NewAccount};
-use roost_store::{BrandTx, brands, members};
+use roost_store::ledger::Actor;
+use roost_store::{BrandTx, StoreError, brands, mails, members};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::sessions::{Opened, open_session};
+use super::sessions::{Opened, Opening};
 use crate::app::App;
-use crate::auth::{Actor, limits};
+use crate::auth::refresh::{hash, random};
+use crate::auth::{self, check_new, limits, trail};
 use crate::input::{Body, Checks};
+use crate::mail::Letter;
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::wire::brand::BrandView;
 use crate::wire::member::MemberView;
@@ -21,30 +25,19 @@ use crate::wire::member::MemberView;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignUp {
+    #[schema(min_length = 1, max_length = 200, example = "Harbor")]
     brand_name: String,
+    #[schema(min_length = 1, max_length = 200, example = "Olivia Harbor")]
     full_name: String,
+    #[schema(min_length = 3, max_length = 320, example = "olivia@harbor.example")]
     email: String,
-    /// 12 to 128 characters.
+    /// 12 to 128 characters, none that everybody tries first.
+    #[schema(min_length = 12, max_length = 128, example = "correct horse battery")]
     password: String,
     /// An IANA name, such as `Europe/Berlin`.
+    #[schema(max_length = 100, example = "Europe/Berlin")]
     time_zone: String,
 }
-
-/// Passwords that everybody tries first.
-const COMMON: [&str; 12] = [
-    "password1234",
-    "passwordpassword",
-    "123456789012",
-    "1234567890123",
-    "qwertyuiop12",
-    "qwertyuiopas",
-    "iloveyou1234",
-    "administrator",
-    "letmeinletmein",
-    "welcome12345",
-    "111111111111",
-    "changemenow1",
-];
 
 impl SignUp {
     fn check(self) -> Result<(NewAccount, String), Problem> {
@@ -55,15 +48,8 @@ impl SignUp {
         if !is_address(&email) {
             checks.fault("/email", "must be an e-mail address");
         }
-        let length = self.password.chars().count();
-        if !(12..=128).contains(&length) {
-            checks.fault("/password", "must have 12 to 128 characters");
-        } else if COMMON.contains(&self.password.to_lowercase().as_str())
-            || self.password.to_lowercase() == email
-            || self.password.chars().all(|c| self.password.starts_with(c))
-        {
-            checks.fault("/password", "is too easy to guess");
-        }
+        let about = [email.as_str(), &full_name, &brand_name];
+        check_new(&mut checks, "/password", &self.password, &about);
         if self.time_zone.len() > 100 || TimeZone::get(&self.time_zone).is_err() {
             checks.fault("/time_zone", "must be an IANA name, such as Europe/Berlin");
         }
@@ -81,7 +67,7 @@ impl SignUp {
     }
 }
 
-fn is_address(email: &str) -> bool {
+pub(super) fn is_address(email: &str) -> bool {
     let Some((name, domain)) = email.rsplit_once('@') else {
         return false;
     };
@@ -93,13 +79,14 @@ fn is_address(email: &str) -> bool {
         && !domain.starts_with('.')
 }
 
-/// Signs up: a person, their brand, its owner, a default team and an SLA policy.
+/// Signs up: a person, their brand, its owner, a default team and an SLA policy. A mail asks to prove
+/// the address.
 #[utoipa::path(
     post, path = "/v1/signup", tag = "account", request_body = SignUp, security(()),
     responses(
         (status = 201, body = Opened, description = "Signed up and in; the refresh token is in a cookie"),
-        (status = 400, body = ProblemBody), (status = 409, body = ProblemBody, description = "email_taken"),
-        (status = 429, body = ProblemBody)
+        (status = 400, body = ProblemBody), (status = 409, body = ProblemBody, description = "`email_taken`"),
+        (status = 429, body = ProblemBody), (status = 503, body = ProblemBody, description = "`busy`")
     )
 )]
 pub(crate) async fn sign_up(
@@ -108,21 +95,42 @@ pub(crate) async fn sign_up(
     body: Body<SignUp>,
 ) -> Result<HttpResponse, Problem> {
     let (account, password) = body.0.check()?;
-    limits::sign_in(&app, &request, &account.email).await?;
+    limits::sign_up(&app, &request).await?;
     let account = NewAccount {
         password_hash: app.passwords.hash(password).await?,
         ..account
     };
-    let brand = BrandId(Uuid::now_v7());
-    let request_id = Some(crate::auth::request_id(&request));
-    let new = account.clone();
-    let created = app
-        .store
-        .brand(brand, move |tx| {
-            Box::pin(async move { accounts::sign_up(tx, &new, request_id).await })
+    let seat = Membership {
+        brand: BrandId(Uuid::now_v7()),
+        member: account.member,
+        brand_name: account.brand_name.clone(),
+    };
+    let opening = Opening::new(&app, &request, account.user, &seat)?;
+    let token = random()?;
+    let letter = Letter::verification(&app.config.public.url, &account.email, &token);
+    let (mail, link) = (letter.seal(&app.sealer)?, hash(&token));
+    let cause = trail::cause(&app, &request, Actor::Member(account.member));
+    let (audit, new, session) = (app.audit.clone(), account.clone(), opening.session.clone());
+    let created = app.store.brand(seat.brand, move |tx| {
+        Box::pin(async move {
+            let (user, email) = (new.user, new.email.clone());
+            if accounts::sign_up(tx, &new, cause.request_id.clone())
+                .await?
+                .is_none()
+            {
+                return Ok::<_, StoreError>(false);
+            }
+            links::put(tx.conn(), &link, Purpose::Verification, user, &email).await?;
+            mails::put(tx.conn(), &mail).await?;
+            accounts::open_session(tx.conn(), &session).await?;
+            audit
+                .record(tx, &cause, trail::line("brand.signed_up", new.member))
+                .await?;
+            Ok(true)
         })
-        .await?;
-    if created.is_none() {
+    });
+    if !created.await? {
+        tell_owner_of(&app, account.email).await?;
         return Err(Problem::at(
             Code::EmailTaken,
             "/email",
@@ -130,25 +138,53 @@ pub(crate) async fn sign_up(
         ));
     }
     app.hint_relay();
-    let seat = Membership {
-        brand,
-        member: account.member,
-        brand_name: account.brand_name,
-    };
-    let (opened, cookie) = open_session(&app, account.user, &seat).await?;
-    Ok(HttpResponse::Created()
-        .insert_header(("set-cookie", cookie))
-        .json(opened))
+    app.hint_mail();
+    opening.answer(&app, &request).await
+}
+
+/// Tells whoever has this address that somebody tried to sign up with it; once an hour at most.
+async fn tell_owner_of(app: &App, email: String) -> Result<(), Problem> {
+    let mail = Letter::has_account(&app.config.public.url, &email).seal(&app.sealer)?;
+    let unused = hash(&random()?);
+    app.store
+        .system(move |tx| {
+            Box::pin(async move {
+                if let Some(user) = accounts::find_user(tx, &email).await? {
+                    let user = UserId(user.user_id);
+                    if links::put(tx.conn(), &unused, Purpose::Notice, user, &email).await? {
+                        mails::put(tx.conn(), &mail).await?;
+                    }
+                }
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await?;
+    app.hint_mail();
+    Ok(())
 }
 
 /// The signed-in person.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MeView {
     id: String,
+    /// Of the account; in lower case.
+    email: String,
+    /// Without it nobody can be invited.
+    email_verified: bool,
+    two_factor: TwoFactorView,
     member: MemberView,
     brand: BrandView,
     /// Every brand in which the person has a seat.
     memberships: Vec<MembershipView>,
+}
+
+/// The person's second factor.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TwoFactorView {
+    enabled: bool,
+    /// The brand asks for one and the person has none: everything else answers `two_factor_required`.
+    missing: bool,
+    recovery_codes_left: i64,
 }
 
 /// A seat in a brand.
@@ -174,21 +210,37 @@ impl From<Membership> for MembershipView {
     get, path = "/v1/me", tag = "account",
     responses((status = 200, body = MeView), (status = 401, body = ProblemBody))
 )]
-pub(crate) async fn me(app: web::Data<App>, actor: Actor) -> Result<HttpResponse, Problem> {
+pub(crate) async fn me(app: web::Data<App>, actor: auth::Actor) -> Result<HttpResponse, Problem> {
     let member = actor.member;
     let (member, brand) = app
         .store
         .brand(actor.brand, move |tx| Box::pin(seat(tx, member)))
         .await?;
-    let user = actor.person()?.user;
-    let seats = app
-        .store
-        .system(move |tx| Box::pin(async move { accounts::memberships(tx, user).await }));
+    let auth::Person {
+        user,
+        lacks_two_factor,
+        ..
+    } = actor.person()?;
+    let found = app.store.system(move |tx| {
+        Box::pin(async move {
+            let seats = accounts::memberships(tx, user).await?;
+            Ok::<_, StoreError>((accounts::find(tx.conn(), user).await?, seats))
+        })
+    });
+    let (person, seats) = found.await?;
+    let person = person.ok_or_else(Problem::not_found)?;
     Ok(HttpResponse::Ok().json(MeView {
         id: user.to_string(),
+        email: person.email,
+        email_verified: person.email_verified,
+        two_factor: TwoFactorView {
+            enabled: person.totp_enabled,
+            missing: lacks_two_factor,
+            recovery_codes_left: person.recovery_codes_left,
+        },
         member,
         brand,
-        memberships: seats.await?.into_iter().map(Into::into).collect(),
+        memberships: seats.into_iter().map(Into::into).collect(),
     }))
 }
 

@@ -2,8 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::{SignedDuration, Timestamp};
-use roost_domain::ids::{BrandId, UserId};
-use roost_store::accounts::{self, Membership, NewSession, Rotation, SessionState};
+use roost_domain::ids::{BrandId, MemberId, UserId};
+use roost_store::accounts::{self, Membership, NewSession, Rotation, SessionState, StoredUser};
+use roost_store::ledger;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -11,7 +12,9 @@ use uuid::Uuid;
 use super::account::{MembershipView, seat};
 use crate::app::App;
 use crate::auth::refresh::{SESSION_SECONDS, hash, random, successor};
-use crate::auth::{ACCESS_TOKEN_SECONDS, Actor, cookies, limits};
+use crate::auth::{
+    ACCESS_TOKEN_SECONDS, Actor, Passwords, Person, cookies, limits, place, totp, trail,
+};
 use crate::input::{Body, Checks, OptionalBody};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::wire::brand::BrandView;
@@ -21,8 +24,13 @@ use crate::wire::member::MemberView;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignIn {
+    #[schema(min_length = 1, max_length = 320, example = "olivia@harbor.example")]
     email: String,
+    #[schema(min_length = 1, max_length = 1024, example = "correct horse battery")]
     password: String,
+    /// A code of the second factor, or a recovery code; needed once it is on.
+    #[schema(min_length = 1, max_length = 64, example = "123456")]
+    totp: Option<String>,
     /// Which seat, where the person has several; else the oldest.
     brand_id: Option<String>,
 }
@@ -46,8 +54,8 @@ pub(crate) struct Opened {
     post, path = "/v1/sessions", tag = "account", request_body = SignIn, security(()),
     responses(
         (status = 201, body = Opened), (status = 400, body = ProblemBody),
-        (status = 401, body = ProblemBody, description = "invalid_credentials"),
-        (status = 429, body = ProblemBody), (status = 503, body = ProblemBody)
+        (status = 401, body = ProblemBody, description = "`invalid_credentials`, `totp_required`"),
+        (status = 429, body = ProblemBody), (status = 503, body = ProblemBody, description = "`busy`")
     )
 )]
 pub(crate) async fn create(
@@ -58,59 +66,150 @@ pub(crate) async fn create(
     let SignIn {
         email,
         password,
+        totp,
         brand_id,
     } = body.0;
     let mut checks = Checks::default();
     let email = checks.line("/email", &email, 1, 320).to_lowercase();
-    if password.is_empty() || password.len() > 1024 {
-        checks.fault("/password", "must have 1 to 1024 bytes");
-    }
+    check_given(&mut checks, &password, totp.as_deref());
     let brand = brand_id.and_then(|id| checks.parse::<BrandId>("/brand_id", &id));
     checks.finish()?;
-    limits::sign_in(&app, &request, &email).await?;
-    let found = app
-        .store
-        .system(move |tx| Box::pin(async move { accounts::find_user(tx, &email).await }))
-        .await?;
-    let known_hash = found.as_ref().map(|user| user.password_hash.clone());
-    let is_right = app.passwords.verify(password, known_hash).await?;
-    let refused = || Problem::new(Code::InvalidCredentials);
-    let user = UserId(found.filter(|_| is_right).ok_or_else(refused)?.user_id);
+    let user = prove(&app, &request, email, password, totp).await?;
     let seats = app
         .store
         .system(move |tx| Box::pin(async move { accounts::memberships(tx, user).await }));
     let seat = seats
         .await?
         .into_iter()
-        .find(|seat| brand.is_none_or(|brand| brand == seat.brand));
-    let (opened, cookie) = open_session(&app, user, &seat.ok_or_else(refused)?).await?;
-    Ok(HttpResponse::Created()
-        .insert_header(("set-cookie", cookie))
-        .json(opened))
+        .find(|seat| brand.is_none_or(|brand| brand == seat.brand))
+        .ok_or_else(|| Problem::new(Code::InvalidCredentials))?;
+    let opening = Opening::new(&app, &request, user, &seat)?;
+    let cause = trail::cause(&app, &request, ledger::Actor::Member(seat.member));
+    let (audit, session) = (app.audit.clone(), opening.session.clone());
+    app.store
+        .brand(seat.brand, move |tx| {
+            Box::pin(async move {
+                accounts::open_session(tx.conn(), &session).await?;
+                let line = trail::line("session.opened", session.member);
+                audit.record(tx, &cause, line).await.map(drop)
+            })
+        })
+        .await?;
+    opening.answer(&app, &request).await
 }
 
-/// Opens a session; answers what the client gets and its cookie.
-pub(super) async fn open_session(
+/// Checks what was given as password and code for what no one could have.
+pub(super) fn check_given(checks: &mut Checks, password: &str, totp: Option<&str>) {
+    if password.is_empty() || password.len() > 1024 {
+        checks.fault("/password", "must have 1 to 1024 bytes");
+    }
+    if totp.is_some_and(|code| code.trim().is_empty() || code.len() > 64) {
+        checks.fault("/totp", "must have 1 to 64 bytes");
+    }
+}
+
+/// The person whose password, and code where the second factor is on, these are. An address that
+/// nobody has costs the same work and answers alike.
+pub(super) async fn prove(
     app: &App,
-    user: UserId,
-    seat: &Membership,
-) -> Result<(Opened, String), Problem> {
-    let token = random()?;
-    let now = Timestamp::now();
-    let session = NewSession {
-        id: Uuid::now_v7(),
-        user,
-        brand: seat.brand,
-        member: seat.member,
-        refresh_hash: hash(&token),
-        expires_at: now + SignedDuration::from_secs(SESSION_SECONDS),
-    };
-    let id = session.id;
-    app.store
-        .system(move |tx| Box::pin(async move { accounts::open_session(tx, &session).await }))
+    request: &HttpRequest,
+    email: String,
+    password: String,
+    totp: Option<String>,
+) -> Result<UserId, Problem> {
+    let attempt = limits::Try::at(app, request, &email).await?;
+    let found = app
+        .store
+        .system(move |tx| Box::pin(async move { accounts::find_user(tx, &email).await }))
         .await?;
-    let opened = show(app, id, user, seat.brand, seat.member, now).await?;
-    Ok((opened, refresh_cookie(&token)))
+    let known_hash = found.as_ref().map(|user| user.password_hash.clone());
+    let mut is_right = app.passwords.verify(password.clone(), known_hash).await?;
+    if let Some(StoredUser {
+        user_id,
+        totp_secret: Some(sealed),
+        ..
+    }) = found.as_ref().filter(|_| is_right)
+    {
+        // Counted as a try: who has the password must not get free guesses at the code.
+        let code = totp.ok_or_else(|| Problem::new(Code::TotpRequired))?;
+        is_right = totp::spend(app, UserId(*user_id), sealed, &code).await?;
+    }
+    let user = found.as_ref().map(|user| UserId(user.user_id));
+    let Some(stored) = found.filter(|_| is_right) else {
+        attempt.failed(app).await?;
+        if let Some(user) = user {
+            trail::everywhere(app, request, user, trail::By::Stranger, "session.refused").await?;
+        }
+        return Err(Problem::new(Code::InvalidCredentials));
+    };
+    attempt.succeeded(app).await?;
+    let user = UserId(stored.user_id);
+    if Passwords::is_outdated(&stored.password_hash) {
+        let new = app.passwords.hash(password).await?;
+        app.store
+            .system(move |tx| {
+                Box::pin(async move {
+                    accounts::set_password(tx.conn(), user, &stored.password_hash, &new).await
+                })
+            })
+            .await?;
+    }
+    Ok(user)
+}
+
+/// A session to open, in the transaction of why it is.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) session: NewSession,
+    token: String,
+}
+
+impl Opening {
+    pub(super) fn new(
+        app: &App,
+        request: &HttpRequest,
+        user: UserId,
+        seat: &Membership,
+    ) -> Result<Self, Problem> {
+        let token = random()?;
+        let session = NewSession {
+            id: Uuid::now_v7(),
+            user,
+            brand: seat.brand,
+            member: seat.member,
+            refresh_hash: hash(&token),
+            place: place::of(app, request),
+            expires_at: Timestamp::now() + SignedDuration::from_secs(SESSION_SECONDS),
+        };
+        Ok(Self { session, token })
+    }
+
+    /// At the seat that was found for it.
+    pub(super) fn seated(mut self, member: MemberId) -> Self {
+        self.session.member = member;
+        self
+    }
+
+    /// What the client gets once it is open: 201 and the cookies.
+    pub(super) async fn answer(
+        self,
+        app: &App,
+        request: &HttpRequest,
+    ) -> Result<HttpResponse, Problem> {
+        let NewSession {
+            id,
+            user,
+            brand,
+            member,
+            ..
+        } = self.session;
+        let device = limits::remember(app, request, user).await?;
+        let opened = show(app, id, user, brand, member, Timestamp::now()).await?;
+        Ok(HttpResponse::Created()
+            .append_header(("set-cookie", refresh_cookie(&self.token)))
+            .append_header(("set-cookie", device))
+            .json(opened))
+    }
 }
 
 async fn show(
@@ -118,7 +217,7 @@ async fn show(
     session: Uuid,
     user: UserId,
     brand: BrandId,
-    member: roost_domain::ids::MemberId,
+    member: MemberId,
     now: Timestamp,
 ) -> Result<Opened, Problem> {
     let (member, brand) = app
@@ -171,17 +270,25 @@ pub(crate) async fn refresh(
         .filter(|token| !token.trim().is_empty())
         .ok_or_else(|| Problem::new(Code::Unauthenticated))?;
     let next = successor(&app.config.keys.jwt_secret, &presented)?;
-    let hashes = (hash(&presented), hash(&next));
+    let (hashes, from) = ((hash(&presented), hash(&next)), place::of(&app, &request));
     let rotation = app
         .store
         .system(move |tx| {
-            Box::pin(async move { accounts::rotate_session(tx, &hashes.0, &hashes.1).await })
+            Box::pin(async move { accounts::rotate_session(tx, &hashes.0, &hashes.1, &from).await })
         })
         .await?;
     let session = match rotation {
         Rotation::Ok(session) => session,
-        Rotation::Reused => {
+        Rotation::Reused {
+            session,
+            brand,
+            member,
+        } => {
             tracing::warn!("a refresh token was used again; its session was ended");
+            app.sessions.forget(session);
+            let cause = trail::cause(&app, &request, ledger::Actor::System);
+            let line = trail::line("session.token_reused", member);
+            trail::in_brand(&app, brand, cause, line).await?;
             return Err(Problem::new(Code::SessionEnded));
         }
         Rotation::Unknown => return Err(Problem::new(Code::SessionEnded)),
@@ -219,9 +326,16 @@ pub(crate) async fn refresh(
     responses((status = 204), (status = 401, body = ProblemBody))
 )]
 pub(crate) async fn delete(app: web::Data<App>, actor: Actor) -> Result<HttpResponse, Problem> {
-    let session = actor.person()?.session;
+    let Person { user, session, .. } = actor.person()?;
+    let (audit, cause, member) = (app.audit.clone(), actor.cause(), actor.member);
     app.store
-        .system(move |tx| Box::pin(async move { accounts::revoke_session(tx, session).await }))
+        .brand(actor.brand, move |tx| {
+            Box::pin(async move {
+                accounts::end_session(tx.conn(), user, session).await?;
+                let line = trail::line("session.closed", member);
+                audit.record(tx, &cause, line).await.map(drop)
+            })
+        })
         .await?;
     app.sessions.forget(session);
     let gone = cookies::set(cookies::REFRESH, "", "Strict", 0);

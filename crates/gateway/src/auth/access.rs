@@ -10,7 +10,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use roost_domain::role::Permission;
 
-use super::actor::Identity;
+use super::actor::{Identity, Who};
 use super::{limits, origin, write};
 use crate::app::App;
 use crate::problem::{Code, Problem};
@@ -74,6 +74,12 @@ async fn judge(
         }
     };
     tally.member(app, &identity).await?;
+    if let Who::Person(person) = &identity.who
+        && person.lacks_two_factor
+        && !is_about_oneself(request.path())
+    {
+        return Err(Problem::new(Code::TwoFactorRequired));
+    }
     match access {
         Access::Public => {}
         Access::Person => {
@@ -83,6 +89,14 @@ async fn judge(
     }
     write::key_of(request)?;
     Ok(Some(identity))
+}
+
+/// What stays open to members whose brand asks for a second factor until they have one.
+fn is_about_oneself(path: &str) -> bool {
+    ["/v1/me", "/v1/sessions"].iter().any(|open| {
+        let rest = path.strip_prefix(open);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 async fn authenticate(app: &App, request: &HttpRequest) -> Result<Identity, Problem> {

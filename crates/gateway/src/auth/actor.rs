@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
+use jiff::{SignedDuration, Timestamp};
 use roost_domain::ids::{BrandId, MemberId, UserId};
 use roost_domain::role::{Permission, Role};
 use roost_service::RequestId;
@@ -24,7 +25,16 @@ use crate::problem::{Code, Problem};
 pub(crate) struct Person {
     pub(crate) user: UserId,
     pub(crate) session: Uuid,
+    /// When they last showed password or code.
+    pub(crate) proven_at: Timestamp,
+    /// Whether they have proven their mail address.
+    pub(crate) email_verified: bool,
+    /// The brand asks for a second factor and they have none: they may only set one up.
+    pub(crate) lacks_two_factor: bool,
 }
+
+/// How long a proof is good for what matters most: 15 minutes.
+const FRESH: SignedDuration = SignedDuration::from_secs(15 * 60);
 
 /// By what somebody proved who they are.
 #[derive(Debug, Clone)]
@@ -69,6 +79,9 @@ impl Identity {
             who: Who::Person(Person {
                 user: state.user,
                 session,
+                proven_at: state.proven_at,
+                email_verified: state.email_verified,
+                lacks_two_factor: state.lacks_two_factor,
             }),
         })
     }
@@ -105,6 +118,17 @@ impl Identity {
                 Code::Forbidden,
                 "Only a signed-in person can do this",
             )),
+        }
+    }
+
+    /// Refuses a person who hasn't shown password or code for a while: a stolen session must not make
+    /// keys or roles. A key's scopes were chosen by somebody who had.
+    pub(crate) fn require_fresh(&self) -> Result<(), Problem> {
+        match &self.who {
+            Who::Person(person) if person.proven_at + FRESH < Timestamp::now() => {
+                Err(Problem::new(Code::StepUpRequired))
+            }
+            Who::Person(_) | Who::Key(_) => Ok(()),
         }
     }
 

@@ -1,10 +1,12 @@
-//! The two cookies that we set.
+//! The cookies that we set.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::COOKIE;
 
 /// Holds the refresh token. `__Host-`: only over TLS (or localhost), only for this host.
 pub(crate) const REFRESH: &str = "__Host-roost_refresh";
+/// Names a browser from which its person has signed in: strangers' failures don't slow it down.
+pub(crate) const DEVICE: &str = "__Host-roost_device";
 /// Ties a connection under way to the browser that began it.
 pub(crate) const CONNECT: &str = "__Host-connect";
 

@@ -9,27 +9,35 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use futures_util::future::join;
 use roost_cache::{Decision, RateLimit};
+use roost_domain::ids::UserId;
+use roost_store::accounts::tries;
+use uuid::Uuid;
 
 use super::actor::Identity;
-use super::{address, refresh};
+use super::{address, cookies, refresh};
 use crate::app::App;
 use crate::problem::{Code, Problem};
 
+/// 256 bits as text.
+const DEVICE_LENGTH: usize = 43;
+/// How long a browser is remembered: 180 days.
+const DEVICE_SECONDS: i64 = 180 * 86_400;
 const MINUTE: Duration = Duration::from_secs(60);
 const MINUTES_5: Duration = Duration::from_secs(300);
-/// Tries at one account, whoever makes them.
-const PER_ACCOUNT: RateLimit = RateLimit {
-    scope: "sign_in.account",
-    count: 30,
-    period: MINUTES_5,
-    burst: 30,
-};
-/// Tries from one address: an office shares it.
+/// What strangers may ask of accounts from one address: an office shares it.
 const PER_ADDRESS: RateLimit = RateLimit {
     scope: "sign_in.address",
     count: 300,
     period: MINUTES_5,
     burst: 300,
+};
+
+/// Brands that one address may make: each also sends a mail to whoever it names.
+const SIGN_UPS: RateLimit = RateLimit {
+    scope: "sign_up.address",
+    count: 30,
+    period: Duration::from_secs(3600),
+    burst: 30,
 };
 
 fn a_minute(scope: &'static str, count: u32) -> RateLimit {
@@ -126,18 +134,127 @@ fn from(app: &App, request: &HttpRequest) -> String {
         .unwrap_or_default()
 }
 
-/// Takes one try from the allowances of an account (by its e-mail address) and of the caller.
-pub(crate) async fn sign_in(app: &App, request: &HttpRequest, email: &str) -> Result<(), Problem> {
-    // Keys are shown by tools: none holds an address of a person.
-    let account: String = refresh::hash(email)[..12]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    for (limit, key) in [(PER_ADDRESS, from(app, request)), (PER_ACCOUNT, account)] {
-        let decision = app.cache.allow(&limit, None, &key, 1).await;
-        if !decision.allowed {
-            return Err(too_often(decision.retry_after));
+/// Takes one request about an account from the allowance of a stranger's address.
+pub(crate) async fn stranger(app: &App, request: &HttpRequest) -> Result<(), Problem> {
+    take(app, request, &PER_ADDRESS).await
+}
+
+/// Takes one new brand from the allowance of an address.
+pub(crate) async fn sign_up(app: &App, request: &HttpRequest) -> Result<(), Problem> {
+    take(app, request, &SIGN_UPS).await
+}
+
+async fn take(app: &App, request: &HttpRequest, limit: &RateLimit) -> Result<(), Problem> {
+    let decision = app.cache.allow(limit, None, &from(app, request), 1).await;
+    if decision.allowed {
+        Ok(())
+    } else {
+        Err(too_often(decision.retry_after))
+    }
+}
+
+/// A try at a password or code.
+///
+/// After five that failed, each costs the account a longer pause, and so it does the address. Whoever
+/// comes from a browser or an address where the person has signed in before is counted there alone: a
+/// stranger can slow down strangers, never the person. The counts are in PostgreSQL, so that nobody
+/// gets free tries while Redis is away.
+#[derive(Debug)]
+pub(crate) struct Try {
+    account: Vec<u8>,
+    /// None where the address isn't counted.
+    address: Option<Vec<u8>>,
+}
+
+impl Try {
+    /// At the account with a mail address, by somebody unknown yet.
+    pub(crate) async fn at(app: &App, request: &HttpRequest, email: &str) -> Result<Self, Problem> {
+        stranger(app, request).await?;
+        let here = here(app, request);
+        let device = cookies::find(request, cookies::DEVICE);
+        let mut places: Vec<Vec<u8>> = device.as_deref().map(device_hash).into_iter().collect();
+        places.push(here.clone());
+        let of = email.to_owned();
+        let known = app.store.system(move |tx| {
+            Box::pin(async move { tries::known_place(tx.conn(), &of, &places).await })
+        });
+        let known = known.await?;
+        let mut account = format!("account:{email}").into_bytes();
+        account.extend(known.iter().flatten());
+        let own = Self {
+            account: refresh::hash_bytes(&account),
+            address: known.is_none().then_some(here),
+        };
+        own.count(app).await
+    }
+
+    /// At the password of somebody who is signed in: a stolen session can't guess it.
+    pub(crate) async fn within(app: &App, session: Uuid) -> Result<Self, Problem> {
+        let own = Self {
+            account: refresh::hash(&format!("session:{session}")),
+            address: None,
+        };
+        own.count(app).await
+    }
+
+    async fn count(self, app: &App) -> Result<Self, Problem> {
+        let account = self.account.clone();
+        let address = self.address.clone().unwrap_or_else(|| account.clone());
+        let wait = app.store.system(move |tx| {
+            Box::pin(async move { tries::begin(tx.conn(), &account, &address).await })
+        });
+        match wait.await? {
+            None => Ok(self),
+            Some(wait) => Err(too_often(wait)),
         }
     }
-    Ok(())
+
+    /// It failed.
+    pub(crate) async fn failed(self, app: &App) -> Result<(), Problem> {
+        if let Some(address) = self.address {
+            app.store
+                .system(move |tx| Box::pin(async move { tries::failed(tx.conn(), &address).await }))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// It didn't fail.
+    pub(crate) async fn succeeded(self, app: &App) -> Result<(), Problem> {
+        let account = self.account;
+        app.store
+            .system(move |tx| Box::pin(async move { tries::forgive(tx.conn(), &account).await }))
+            .await?;
+        Ok(())
+    }
+}
+
+/// From here on the person is known at this address and in this browser; answers the cookie for it.
+pub(crate) async fn remember(
+    app: &App,
+    request: &HttpRequest,
+    user: UserId,
+) -> Result<String, Problem> {
+    let device = match cookies::find(request, cookies::DEVICE) {
+        Some(device) if device.len() == DEVICE_LENGTH => device,
+        Some(_) | None => refresh::random()?,
+    };
+    let places = vec![device_hash(&device), here(app, request)];
+    app.store
+        .system(move |tx| Box::pin(async move { tries::remember(tx.conn(), user, &places).await }))
+        .await?;
+    Ok(cookies::set(
+        cookies::DEVICE,
+        &device,
+        "Strict",
+        DEVICE_SECONDS,
+    ))
+}
+
+fn here(app: &App, request: &HttpRequest) -> Vec<u8> {
+    refresh::hash(&format!("address:{}", from(app, request)))
+}
+
+fn device_hash(device: &str) -> Vec<u8> {
+    refresh::hash(&format!("device:{device}"))
 }

@@ -3,6 +3,8 @@
 //! A hash takes 64 MiB and a tenth of a second of one core: two at once would starve the rest of the
 //! process, and an unbounded queue of them is a cheap way to fill it.
 
+mod rules;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,6 +15,8 @@ use prometheus::IntCounter;
 use tokio::sync::Semaphore;
 
 use crate::problem::{Code, Problem};
+
+pub(crate) use rules::check_new;
 
 const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
@@ -68,6 +72,12 @@ impl Passwords {
                 .is_ok())
         })
         .await
+    }
+
+    /// Whether a hash was made with other parameters than those of today.
+    pub(crate) fn is_outdated(hash: &str) -> bool {
+        let today = format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$");
+        !hash.starts_with(&today)
     }
 
     async fn run<T: Send + 'static>(

@@ -20,7 +20,12 @@ pub(crate) fn random() -> Result<String, Problem> {
 
 /// What is stored of a secret text.
 pub(crate) fn hash(text: &str) -> Vec<u8> {
-    Sha256::digest(text.as_bytes()).to_vec()
+    hash_bytes(text.as_bytes())
+}
+
+/// As [`hash`], of bytes.
+pub(crate) fn hash_bytes(bytes: &[u8]) -> Vec<u8> {
+    Sha256::digest(bytes).to_vec()
 }
 
 /// The token that follows this one. Always the same, so that two tabs that refresh at once end with

@@ -35,6 +35,9 @@ impl Code {
             Self::TwoFactorRequired => {
                 "The brand asks everybody for a second factor. Until you have one (`POST /v1/me/totp`) only `/v1/me` and `/v1/sessions` answer."
             }
+            Self::EmailUnverified => {
+                "Open the link in the mail of your sign-up, or ask for another by `POST /v1/email-verifications`."
+            }
             Self::StepUpRequired => {
                 "The last proof of who you are is too old for this. Sign in again, then repeat the request."
             }
@@ -57,6 +60,7 @@ impl Code {
                 "A customer has one unresolved conversation at a time over a channel. `conversation_id` is that one: write there."
             }
             Self::CannotMergeWithItself => "A merge needs two contacts.",
+            Self::AlreadyEnabled => "Turn it off first.",
             Self::AlreadyMember => "The person can sign in and switch to this brand.",
             Self::AlreadyMerged => {
                 "A merged contact can't be merged again before that merge is undone."
@@ -83,6 +87,7 @@ impl Code {
             Self::Erased => "Its data were erased for good.",
             Self::BodyTooLarge => "JSON bodies have at most 256 KiB.",
             Self::UnsupportedMediaType => "Send `Content-Type: application/json`.",
+            Self::ProofWrong => "You stay signed in: try again.",
             Self::TokenInvalid => "It was used, replaced, or has run out. Ask for a new mail.",
             Self::AttributeInvalid => "`errors` says what the definition asks for.",
             Self::ContactUnreachable => {

@@ -79,7 +79,7 @@ impl Seat {
                 // One that joined since wasn't part of the question.
                 None if known.asked.binary_search(session).is_err() => Verdict::Open,
                 None => Verdict::SessionEnded,
-                Some(state) if !state.active => Verdict::RightsLost,
+                Some(state) if !state.active || state.lacks_two_factor => Verdict::RightsLost,
                 Some(state) if state.brand != self.brand || state.member != self.member => {
                     Verdict::SessionEnded
                 }

@@ -156,6 +156,12 @@ impl Stream {
             401 => End::unauthenticated(),
             _ => End::Close(CloseCode::Again, "try_again"),
         })?;
+        if identity
+            .person()
+            .is_ok_and(|person| person.lacks_two_factor)
+        {
+            return Err(End::Close(CloseCode::Other(4403), "two_factor_required"));
+        }
         if !identity.allows(Permission::EventsRead) {
             return Err(End::Close(CloseCode::Other(4403), "rights_lost"));
         }

@@ -88,6 +88,16 @@ impl Gateway {
         Self::with(NO_BROKER, x_url, false, &[]).await
     }
 
+    /// As [`Gateway::start`], behind a proxy that says from where a request comes.
+    pub(crate) async fn start_behind_proxy() -> Self {
+        Self::start_with(&[("ROOST_TRUSTED_PROXIES", "127.0.0.1")]).await
+    }
+
+    /// Without a broker, but with somebody who takes mail.
+    pub(crate) async fn start_with_smtp(smtp_url: &str) -> Self {
+        Self::start_with(&[("ROOST_SMTP_URL", smtp_url)]).await
+    }
+
     /// With one, for live streams.
     pub(crate) async fn start_with_broker() -> Self {
         let amqp_url = setting("ROOST_TEST_AMQP_URL");

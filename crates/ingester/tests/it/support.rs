@@ -8,7 +8,7 @@ use roost_platforms::x::signature;
 use roost_service::{Health, Metrics, Shutdown, config};
 use roost_store::seal::Sealer;
 use roost_store::{Store, StoreConfig};
-use roost_tests::db::setting;
+use roost_tests::db::{key_ring, setting};
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;

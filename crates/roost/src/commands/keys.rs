@@ -69,14 +69,24 @@ async fn forget(keeper: &mut Keeper, ring: &KeyRing, id: &str) -> anyhow::Result
     }
     let gone = keeper.forget(id).await?;
     print(&format!(
-        "{} data keys, {} dead letters and {} connections under way are gone; {} channels have to be connected again",
-        gone.brand_keys, gone.dead_letters, gone.connect_requests, gone.channels
+        "{} data keys, {} dead letters, {} connections under way and {} unsent mails are gone; \
+         {} channels have to be connected and {} second factors set up again",
+        gone.brand_keys,
+        gone.dead_letters,
+        gone.connect_requests,
+        gone.mails,
+        gone.channels,
+        gone.second_factors
     ))
 }
 
 /// The ring in its order, then what is missing from it.
 fn table(ring: &KeyRing, uses: &[KeyUse]) -> String {
-    let mut lines = vec![line("key", "state", ["brand keys", "dead", "connecting"])];
+    let mut lines = vec![line(
+        "key",
+        "state",
+        ["brand keys", "dead", "connecting", "mails", "2nd factors"],
+    )];
     for (index, id) in ring.ids().enumerate() {
         let state = if index == 0 { "active" } else { "opens" };
         lines.push(use_line(id, state, uses.iter().find(|used| used.id == id)));
@@ -93,15 +103,23 @@ fn table(ring: &KeyRing, uses: &[KeyUse]) -> String {
 }
 
 fn use_line(id: &str, state: &str, used: Option<&KeyUse>) -> String {
-    let counts = used.map_or([0; 3], |used| {
-        [used.brand_keys, used.dead_letters, used.connect_requests]
+    let counts = used.map_or([0; 5], |used| {
+        [
+            used.brand_keys,
+            used.dead_letters,
+            used.connect_requests,
+            used.mails,
+            used.second_factors,
+        ]
     });
     line(id, state, counts.map(|count| count.to_string()))
 }
 
-fn line<T: std::fmt::Display>(id: &str, state: &str, counts: [T; 3]) -> String {
-    let [brands, dead, connecting] = counts;
-    format!("{id:<32}  {state:<10}  {brands:>10}  {dead:>10}  {connecting:>10}")
+fn line<T: std::fmt::Display>(id: &str, state: &str, counts: [T; 5]) -> String {
+    let [brands, dead, connecting, mails, factors] = counts;
+    format!(
+        "{id:<32}  {state:<10}  {brands:>10}  {dead:>10}  {connecting:>10}  {mails:>10}  {factors:>11}"
+    )
 }
 
 #[cfg(test)]
@@ -121,6 +139,8 @@ mod tests {
             brand_keys,
             dead_letters: 0,
             connect_requests: 0,
+            mails: 0,
+            second_factors: 0,
         };
         let shown = table(&ring, &[used("", 3), used("lost", 2), used("old", 1)]);
         let words: Vec<Vec<&str>> = shown
@@ -128,9 +148,9 @@ mod tests {
             .skip(1)
             .map(|line| line.split_whitespace().collect())
             .collect();
-        assert_eq!(words[0], ["new", "active", "0", "0", "0"]);
-        assert_eq!(words[1], ["old", "opens", "1", "0", "0"]);
-        assert_eq!(words[2], ["-", "unreadable", "3", "0", "0"]);
-        assert_eq!(words[3], ["lost", "MISSING", "2", "0", "0"]);
+        assert_eq!(words[0], ["new", "active", "0", "0", "0", "0", "0"]);
+        assert_eq!(words[1], ["old", "opens", "1", "0", "0", "0", "0"]);
+        assert_eq!(words[2], ["-", "unreadable", "3", "0", "0", "0", "0"]);
+        assert_eq!(words[3], ["lost", "MISSING", "2", "0", "0", "0", "0"]);
     }
 }

@@ -9,6 +9,7 @@ mod bad_days;
 mod clients;
 mod delivery;
 mod dms;
+mod mailbox;
 mod oauth;
 mod play;
 mod support;

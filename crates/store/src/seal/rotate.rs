@@ -23,7 +23,7 @@ struct Column {
     write: &'static str,
 }
 
-const COLUMNS: [Column; 3] = [
+const COLUMNS: [Column; 5] = [
     Column {
         table: "brand_keys",
         column: "wrapped",
@@ -59,6 +59,25 @@ const COLUMNS: [Column; 3] = [
                 from unnest($1::bytea[], $2::bytea[], $3::bytea[]) as new (key, was, sealed)
                 where c.token_hash = new.key and c.token_secret = new.was",
     },
+    Column {
+        table: "mails",
+        column: "body",
+        read: "select uuid_send(id) as key, id::text as name, array[uuid_send(id)] as place, body as sealed
+               from mails where sealed_key_id(body) <> $1 and uuid_send(id) > $2 order by key limit $3",
+        write: "update mails m set body = new.sealed
+                from unnest($1::bytea[], $2::bytea[], $3::bytea[]) as new (key, was, sealed)
+                where uuid_send(m.id) = new.key and m.body = new.was",
+    },
+    Column {
+        table: "users",
+        column: "totp_secret",
+        read: "select uuid_send(id) as key, id::text as name, array[uuid_send(id)] as place, totp_secret as sealed
+               from users where totp_secret is not null and sealed_key_id(totp_secret) <> $1
+                 and uuid_send(id) > $2 order by key limit $3",
+        write: "update users u set totp_secret = new.sealed
+                from unnest($1::bytea[], $2::bytea[], $3::bytea[]) as new (key, was, sealed)
+                where uuid_send(u.id) = new.key and u.totp_secret = new.was",
+    },
 ];
 
 #[derive(sqlx::FromRow)]
@@ -80,6 +99,10 @@ pub struct KeyUse {
     pub dead_letters: i64,
     /// Connections of accounts under way.
     pub connect_requests: i64,
+    /// Mails that wait to be sent.
+    pub mails: i64,
+    /// Second factors of people.
+    pub second_factors: i64,
 }
 
 /// What a rotation did.
@@ -102,6 +125,10 @@ pub struct Forgotten {
     pub dead_letters: i64,
     /// Connections of accounts under way.
     pub connect_requests: i64,
+    /// Mails that had not been sent.
+    pub mails: i64,
+    /// Second factors of people.
+    pub second_factors: i64,
 }
 
 /// Why nothing was rotated, or not everything.
@@ -151,11 +178,16 @@ impl Keeper {
         Ok(sqlx::query_as(
             "select id, count(*) filter (where what = 'brand') as brand_keys,
                     count(*) filter (where what = 'dead') as dead_letters,
-                    count(*) filter (where what = 'connect') as connect_requests
+                    count(*) filter (where what = 'connect') as connect_requests,
+                    count(*) filter (where what = 'mail') as mails,
+                    count(*) filter (where what = 'totp') as second_factors
              from (select sealed_key_id(wrapped) as id, 'brand' as what from brand_keys
                    union all select sealed_key_id(payload), 'dead' from dead_messages
                    union all select sealed_key_id(token_secret), 'connect' from connect_requests
-                             where expires_at > now()) as sealed
+                             where expires_at > now()
+                   union all select sealed_key_id(body), 'mail' from mails
+                   union all select sealed_key_id(totp_secret), 'totp' from users
+                             where totp_secret is not null) as sealed
              group by id order by id",
         )
         .fetch_all(&mut self.connection)
@@ -186,8 +218,9 @@ impl Keeper {
     }
 
     /// Gives up what a lost key seals, so that the install can go on without it: the brands' data keys
-    /// with the tokens that these sealed, dead letters, connections under way. The channels ask to be
-    /// connected again. For when no process has the key any more: one that has would go on sealing with
+    /// with the tokens and kept answers that these sealed, dead letters, connections under way, unsent mails,
+    /// second factors. The channels ask to be connected again, and people have to set up their second
+    /// factors anew. For when no process has the key any more: one that has would go on sealing with
     /// the data keys that it knows.
     ///
     /// # Errors
@@ -198,11 +231,16 @@ impl Keeper {
              channels as (
                  update channels c set credentials = null, status = 'reauth_required', status_reason = 'key_lost'
                  where c.credentials is not null and c.brand_id in (select brand_id from lost) returning c.id),
+             answers as (delete from idempotency i using lost where i.brand_id = lost.brand_id returning i.key),
+             unsent as (delete from mails where sealed_key_id(body) = $1 returning id),
+             factors as (update users set totp_secret = null, totp_enabled_at = null
+                         where sealed_key_id(totp_secret) = $1 returning id),
              letters as (delete from dead_messages where sealed_key_id(payload) = $1 returning id),
              begun as (delete from connect_requests where sealed_key_id(token_secret) = $1 returning token_hash)
              select (select count(*) from lost) as brand_keys, (select count(*) from channels) as channels,
                     (select count(*) from letters) as dead_letters,
-                    (select count(*) from begun) as connect_requests",
+                    (select count(*) from begun) as connect_requests, (select count(*) from unsent) as mails,
+                    (select count(*) from factors) as second_factors",
         )
         .bind(id)
         .fetch_one(&mut self.connection)

@@ -44,6 +44,7 @@ pub(super) struct Settings {
     pub(super) amqp_url: String,
     pub(super) has_simulator: bool,
     simulator_port: u16,
+    smtp_port: u16,
     roost: Vec<(&'static str, String)>,
 }
 
@@ -68,6 +69,7 @@ impl Settings {
         let ingester_port = state.port("ingester")?;
         let ops_port = state.port("ops")?;
         let simulator_port = state.port("simulator")?;
+        let smtp_port = state.port("smtp")?;
         let mut settings = Self {
             // `localhost`, since browsers give its pages secure cookies over plain HTTP.
             gateway_url: format!("http://localhost:{gateway_port}"),
@@ -82,6 +84,7 @@ impl Settings {
             amqp_url,
             has_simulator: !no_simulator,
             simulator_port,
+            smtp_port,
             roost: Vec::new(),
         };
         let secrets_key = state.key("secrets-key")?;
@@ -116,6 +119,10 @@ impl Settings {
             ("ROOST_AUDIT_KEY", audit_key),
             ("ROOST_LOG_FORMAT", "json".to_owned()),
         ];
+        if settings.has_simulator {
+            let smtp_url = format!("smtp://127.0.0.1:{smtp_port}");
+            settings.roost.push(("ROOST_SMTP_URL", smtp_url));
+        }
         Ok(settings)
     }
 
@@ -136,6 +143,7 @@ impl Settings {
             .env("ROOST_SIMULATOR_CONSUMER_KEY", &self.consumer_key)
             .env("ROOST_SIMULATOR_CONSUMER_SECRET", &self.consumer_secret)
             .args(["--listen", &format!("127.0.0.1:{}", self.simulator_port)])
+            .args(["--smtp-listen", &format!("127.0.0.1:{}", self.smtp_port)])
             .args(["--app-id", APP_ID, "--limits", "dev", "--demo"])
             .args([
                 "--account",

@@ -35,6 +35,7 @@ fn describe(settings: &Settings, members: &[Member]) -> Value {
         "gateway_url": settings.gateway_url,
         "ingester_url": settings.ingester_url,
         "simulator_url": settings.has_simulator.then_some(&settings.simulator_url),
+        "mailbox_url": settings.has_simulator.then(|| format!("{}/mailbox", settings.simulator_url)),
         "stream_url": settings.stream_url,
         "members": members,
         "x_app": {
@@ -64,6 +65,7 @@ pub(super) fn print(settings: &Settings, members: &[Member], took: Duration) {
             "  phone      {}   (write to @{BRAND_HANDLE})",
             settings.simulator_url
         ));
+        say::result(format!("  mailbox    {}/mailbox", settings.simulator_url));
     }
     say::result("\n  sign-ins");
     for member in members {

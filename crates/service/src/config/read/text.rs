@@ -37,6 +37,15 @@ pub(in crate::config) fn check_prefix(text: &str) -> Result<(), String> {
     }
 }
 
+pub(in crate::config) fn check_mailbox(text: &str) -> Result<(), String> {
+    let is_one = text.contains('@') && !text.contains(['\r', '\n', ',']);
+    if is_one {
+        Ok(())
+    } else {
+        Err("must be one mail address, with or without a name before it".to_owned())
+    }
+}
+
 pub(in crate::config) fn check_digits(text: &str) -> Result<(), String> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         Ok(())
