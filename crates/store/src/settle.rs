@@ -5,13 +5,14 @@
 //! comes second finds it settled and changes nothing.
 
 use jiff::Timestamp;
-use roost_domain::conversation::{Fact, FactKind, Order, Reply, clamp_for_clocks};
+use roost_domain::conversation::{Fact, FactKind, Order, Reply, Status, Then, clamp_for_clocks};
 use roost_domain::event::EventType;
 use roost_domain::ids::{BrandId, ConversationId, MessageId};
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::conversation_acts::other_unresolved;
 use crate::error::StoreError;
 use crate::ledger::{Cause, Ledger};
 use crate::ts::Ts;
@@ -97,6 +98,17 @@ pub async fn sent(
         &cause,
         Some(json!({ "message_id": message })),
     );
+    let wanted = crate::ledger::then(row.then_status.as_deref(), row.then_until.map(Ts::get));
+    let then = match wanted {
+        Some(then) if would_reopen(ledger, conversation, then) => {
+            let other = other_unresolved(connection, brand, conversation).await?;
+            if other.is_some() {
+                forget_wish(connection, brand, message).await?;
+            }
+            wanted.filter(|_| other.is_none())
+        }
+        Some(_) | None => wanted,
+    };
     ledger.record(
         conversation,
         Fact {
@@ -111,7 +123,7 @@ pub async fn sent(
                 message,
                 human: row.kind == "reply" && row.author_type == "member",
                 in_roost: row.author_type == "member",
-                then: crate::ledger::then(row.then_status.as_deref(), row.then_until.map(Ts::get)),
+                then,
             }),
         },
         &cause,
@@ -119,6 +131,32 @@ pub async fn sent(
     let still_failed = has_failures(connection, brand, conversation).await?;
     ledger.set_failed_send(conversation, still_failed);
     Ok(true)
+}
+
+/// Whether what an author asked for opens a conversation that is over by now.
+fn would_reopen(ledger: &Ledger, conversation: ConversationId, then: Then) -> bool {
+    let is_over = ledger
+        .get(conversation)
+        .is_some_and(|held| held.state.status == Status::Resolved);
+    is_over && then != Then::Resolved
+}
+
+/// The customer has another unresolved conversation by now: the reply has gone out, and what its author
+/// asked for besides is dropped.
+async fn forget_wish(
+    connection: &mut PgConnection,
+    brand: BrandId,
+    message: MessageId,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update outbound_messages set then_status = null, then_until = null
+         where brand_id = $1 and message_id = $2",
+    )
+    .bind(brand.0)
+    .bind(message.0)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Whether a reply of this conversation waits for a person: failed, unconfirmed or held. One that was

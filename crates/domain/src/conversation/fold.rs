@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{ClockEnd, ClockOp, Effect, Fact, FactKind, RunningClock, State};
+use super::{Act, ClockEnd, ClockOp, Effect, Fact, FactKind, RunningClock, State};
 use crate::ids::MessageId;
 
 /// A clock as the fold sees it.
@@ -34,10 +34,11 @@ pub fn fold(facts: &[Fact]) -> Folded {
     sorted.sort_by_key(|fact| fact.order);
     let mut state = State::blank();
     let mut clocks = Vec::new();
-    for (position, fact) in sorted.iter().enumerate() {
+    let mut unseen = Unseen::default();
+    for fact in sorted {
         let effects = state.apply(fact);
         track(&mut clocks, state.cycle, &effects);
-        if let Some((message, at)) = unseen(fact, &sorted[..position]) {
+        if let Some((message, at)) = unseen.after(fact) {
             let mut effects = Vec::new();
             state.hear(message, at, &mut effects);
             track(&mut clocks, state.cycle, &effects);
@@ -46,18 +47,56 @@ pub fn fold(facts: &[Fact]) -> Folded {
     Folded { state, clocks }
 }
 
-/// The oldest customer message that stands before this fact and that its author can't have seen.
-/// Messages that a later author saw are that author's answer to give, so each fact judges anew.
-fn unseen(fact: &Fact, before: &[&Fact]) -> Option<(MessageId, Timestamp)> {
-    if !fact.made_in_roost() {
-        return None;
-    }
-    before.iter().find_map(|earlier| match earlier.kind {
-        FactKind::Inbound(message) if earlier.stored_seq > fact.stored_seq => {
-            Some((message, earlier.clock_at))
+/// Customer messages so far that nobody who saw them has answered, in their order.
+#[derive(Debug, Default)]
+struct Unseen {
+    messages: Vec<Heard>,
+    /// The greatest `stored_seq` among them: an author who saw that one saw all.
+    newest_seq: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    message: MessageId,
+    at: Timestamp,
+    stored_seq: i64,
+}
+
+impl Unseen {
+    /// The oldest customer message that stands before this fact and that its author can't have seen.
+    /// What an author who answered did see was theirs to answer, and is no later author's oversight.
+    fn after(&mut self, fact: &Fact) -> Option<(MessageId, Timestamp)> {
+        match fact.kind {
+            FactKind::Inbound(message) => self.heard(message, fact),
+            // Who answers in the platform's own app sees all that the platform has.
+            FactKind::Reply(reply) if reply.human && !reply.in_roost => self.answered(i64::MAX),
+            FactKind::Reply(reply) if reply.human => self.answered(fact.stored_seq),
+            FactKind::Act(Act::Resolve) => self.answered(fact.stored_seq),
+            FactKind::Reply(_) | FactKind::Act(_) => {}
         }
-        FactKind::Inbound(_) | FactKind::Reply(_) | FactKind::Act(_) => None,
-    })
+        if !fact.made_in_roost() || self.newest_seq <= fact.stored_seq {
+            return None;
+        }
+        let unseen = |heard: &&Heard| heard.stored_seq > fact.stored_seq;
+        let oldest = self.messages.iter().find(unseen)?;
+        Some((oldest.message, oldest.at))
+    }
+
+    fn heard(&mut self, message: MessageId, fact: &Fact) {
+        self.newest_seq = self.newest_seq.max(fact.stored_seq);
+        self.messages.push(Heard {
+            message,
+            at: fact.clock_at,
+            stored_seq: fact.stored_seq,
+        });
+    }
+
+    fn answered(&mut self, seen_seq: i64) {
+        self.messages.retain(|heard| heard.stored_seq > seen_seq);
+        if self.newest_seq <= seen_seq {
+            self.newest_seq = 0;
+        }
+    }
 }
 
 fn track(clocks: &mut Vec<ClockFold>, cycle: i32, effects: &[Effect]) {

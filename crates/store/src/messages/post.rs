@@ -1,12 +1,14 @@
 //! Writing a reply or a note.
 
 use jiff::Timestamp;
+use roost_domain::conversation::Status;
 use roost_domain::event::EventType;
 use roost_domain::ids::{ConversationId, MemberId, MessageId};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::assignments;
+use crate::conversation_acts::{lock_identity, other_unresolved};
 use crate::error::StoreError;
 use crate::ledger::{Cause, Ledger, NewMessage, NewOutbound};
 use crate::tx::BrandTx;
@@ -42,6 +44,16 @@ pub enum PostKind {
     Note,
 }
 
+impl PostKind {
+    /// Whether it makes an unresolved conversation of a resolved one.
+    fn reopens(&self) -> bool {
+        match self {
+            Self::Reply { then_status, .. } => then_status.is_some_and(|then| then != "resolved"),
+            Self::Note => false,
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PostOutcome {
@@ -55,6 +67,8 @@ pub enum PostOutcome {
     Missing,
     /// The account is no longer connected.
     ChannelDisconnected,
+    /// What its author asks for would make a second unresolved conversation: this is the first.
+    Exists(ConversationId),
 }
 
 /// Stores a message. A reply to a conversation that nobody has is a claim on it.
@@ -70,16 +84,26 @@ pub async fn post(
 ) -> Result<PostOutcome, StoreError> {
     let brand = tx.brand();
     let conversation = new.conversation;
+    let rival = if new.kind.reopens() {
+        lock_identity(tx.conn(), brand, conversation).await?;
+        other_unresolved(tx.conn(), brand, conversation).await?
+    } else {
+        None
+    };
     let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
     ledger.lock(tx.conn(), brand, &[conversation]).await?;
     let Some(held) = ledger.get(conversation) else {
         return Ok(PostOutcome::Missing);
     };
     let (identity, channel) = (held.identity, held.channel);
+    let is_over = held.state.status == Status::Resolved;
     if let Some(client_ref) = &new.client_ref
         && let Some(outcome) = find_repeat(tx, conversation, client_ref, &new.text).await?
     {
         return Ok(outcome);
+    }
+    if let Some(rival) = rival.filter(|_| is_over) {
+        return Ok(PostOutcome::Exists(rival));
     }
     let id = MessageId(Uuid::now_v7());
     let cause = Cause {
