@@ -282,6 +282,8 @@ create table outbound_messages (
     code text,
     detail text,
     settled_by text,
+    -- When it was settled by the database's time: what a platform time too far ahead is taken as.
+    settled_at timestamptz,
     -- How often a look-up that found nothing sent it again by itself: once at most.
     requeues smallint not null default 0,
     queued_at timestamptz not null default now(),
@@ -316,6 +318,8 @@ create table conversation_acts (
     until timestamptz,
     member_id uuid,
     stored_seq bigint not null,
+    -- Its place among the messages: after all that its author could see.
+    order_at timestamptz not null,
     created_at timestamptz not null default now(),
     primary key (brand_id, conversation_id, id),
     foreign key (brand_id, conversation_id) references conversations
@@ -367,10 +371,13 @@ create table sla_clocks (
     settled_at timestamptz,
     settled_by uuid,
     verdict_no int not null default 0,
+    -- Late news showed that it never had a cause: kept for its story, its place is free again.
+    is_withdrawn boolean not null default false,
     primary key (brand_id, id),
-    foreign key (brand_id, conversation_id) references conversations,
-    constraint sla_clocks_place_key unique (brand_id, conversation_id, cycle, kind, ordinal)
+    foreign key (brand_id, conversation_id) references conversations
 );
+create unique index sla_clocks_place_key
+    on sla_clocks (brand_id, conversation_id, cycle, kind, ordinal) where not is_withdrawn;
 create unique index sla_clocks_running_key on sla_clocks (brand_id, conversation_id, kind) where state = 'running';
 create index sla_clocks_due_idx on sla_clocks (next_fire_at) where next_fire_at is not null;
 

@@ -58,6 +58,7 @@ codes! {
     VersionConflict = "version_conflict", 409, "It has changed since";
     EmailTaken = "email_taken", 409, "The address has an account already";
     NameTaken = "name_taken", 409, "The name is in use";
+    ConversationExists = "conversation_exists", 409, "The customer has an open conversation already";
     LastOwner = "last_owner", 409, "A brand keeps an active owner";
     AlreadySending = "already_sending", 409, "It can't be cancelled any more";
     NotRetryable = "not_retryable", 409, "It can't be sent again in this state";

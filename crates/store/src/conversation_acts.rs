@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use roost_domain::conversation::{Priority, Status};
-use roost_domain::ids::{ConversationId, MemberId};
+use roost_domain::ids::{BrandId, ConversationId, MemberId};
+use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::ledger::{ActKind, Cause, Ledger};
@@ -28,6 +30,8 @@ pub enum ChangeOutcome {
     Done,
     /// No such conversation.
     Missing,
+    /// It would be a second unresolved conversation with the same customer: this is the first.
+    Exists(ConversationId),
     /// It has another version by now.
     Stale {
         /// The present one.
@@ -51,12 +55,25 @@ pub async fn change(
     cause: &Cause,
 ) -> Result<ChangeOutcome, StoreError> {
     let brand = tx.brand();
+    let wants_work = change.snooze_until.is_some()
+        || change
+            .status
+            .is_some_and(|status| status != Status::Resolved);
+    let rival = if wants_work {
+        lock_identity(tx.conn(), brand, id).await?;
+        other_unresolved(tx.conn(), brand, id).await?
+    } else {
+        None
+    };
     let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
     ledger.lock(tx.conn(), brand, &[id]).await?;
     let Some(before) = ledger.get(id) else {
         return Ok(ChangeOutcome::Missing);
     };
     let (version, state) = (before.version, before.state);
+    if let Some(rival) = rival.filter(|_| state.status == Status::Resolved) {
+        return Ok(ChangeOutcome::Exists(rival));
+    }
     if let Some(wanted) = change.if_version
         && wanted != version
     {
@@ -81,6 +98,44 @@ pub async fn change(
     ledger.refold(tx.conn(), cause).await?;
     ledger.flush(tx.conn()).await?;
     Ok(ChangeOutcome::Done)
+}
+
+/// Locks the customer's account of a conversation, which comes before the conversation itself: nobody
+/// opens another one meanwhile.
+pub(crate) async fn lock_identity(
+    connection: &mut PgConnection,
+    brand: BrandId,
+    id: ConversationId,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "select i.id from conversations c
+         join identities i on i.brand_id = c.brand_id and i.id = c.identity_id
+         where c.brand_id = $1 and c.id = $2 for update of i",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Another conversation of the same customer over the same channel that isn't resolved.
+pub(crate) async fn other_unresolved(
+    connection: &mut PgConnection,
+    brand: BrandId,
+    id: ConversationId,
+) -> Result<Option<ConversationId>, StoreError> {
+    let found: Option<Uuid> = sqlx::query_scalar(
+        "select o.id from conversations c
+         join conversations o on o.brand_id = c.brand_id and o.channel_id = c.channel_id
+              and o.identity_id = c.identity_id and o.surface = c.surface
+         where c.brand_id = $1 and c.id = $2 and o.id <> c.id and o.status <> 'resolved'",
+    )
+    .bind(brand.0)
+    .bind(id.0)
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.map(ConversationId))
 }
 
 /// The fields that the log says have changed after a version.

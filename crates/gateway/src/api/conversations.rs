@@ -12,6 +12,7 @@ use roost_store::conversations::{
 use roost_store::{BrandTx, events};
 use serde_json::json;
 
+use super::messages::exists;
 use crate::app::App;
 use crate::auth::{Actor, Read, Reply};
 use crate::input::{Body, Checks, Id, Query};
@@ -225,7 +226,7 @@ pub(super) fn read_until(
     request_body = ConversationPatch,
     responses(
         (status = 200, body = ConversationView), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody),
-        (status = 404, body = ProblemBody), (status = 409, body = ProblemBody, description = "version_conflict")
+        (status = 404, body = ProblemBody), (status = 409, body = ProblemBody, description = "version_conflict, conversation_exists")
     )
 )]
 pub(crate) async fn patch(
@@ -248,6 +249,7 @@ pub(crate) async fn patch(
                 match conversation_acts::change(tx, id.0, &change, member, &cause).await? {
                     ChangeOutcome::Done => find(tx, id.0, member).await,
                     ChangeOutcome::Missing => Err(Problem::not_found()),
+                    ChangeOutcome::Exists(other) => Err(exists(other)),
                     ChangeOutcome::Stale { version, fields } => Err(conflict(version, &fields)),
                 }
             })

@@ -7,6 +7,7 @@ use roost_platforms::x::fingerprint::fingerprint;
 use roost_store::messages::{self, NewPost, PostKind, PostOutcome, StoredMessage, ThreadKey};
 use roost_store::outbound::{self, ActOutcome};
 use roost_store::{BrandTx, conversations};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::conversations::read_until;
@@ -194,6 +195,7 @@ impl CreateMessage {
         (status = 201, body = MessageView),
         (status = 200, body = MessageView, description = "The message that the same client_ref made before"),
         (status = 400, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 409, body = ProblemBody, description = "conversation_exists"),
         (status = 422, body = ProblemBody, description = "text_too_long, channel_disconnected, client_ref_reused")
     )
 )]
@@ -221,6 +223,7 @@ pub(crate) async fn create(
                     PostOutcome::ChannelDisconnected => {
                         Err(Problem::new(Code::ChannelDisconnected))
                     }
+                    PostOutcome::Exists(other) => Err(exists(other)),
                 }
             })
         })
@@ -232,6 +235,11 @@ pub(crate) async fn create(
     } else {
         HttpResponse::Ok().json(view)
     })
+}
+
+/// The customer has another conversation that isn't over.
+pub(super) fn exists(other: ConversationId) -> Problem {
+    Problem::new(Code::ConversationExists).extra("conversation_id", json!(other))
 }
 
 /// Sends a failed reply again; with `confirm`, also one whose outcome nobody could find out.

@@ -6,6 +6,7 @@
 )]
 
 mod echoes;
+mod late;
 mod messages;
 mod order;
 mod support;

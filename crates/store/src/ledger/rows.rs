@@ -1,7 +1,7 @@
 //! Rows as they are written. A batch costs one round trip for each table whatever its size: those
 //! that most messages write go as an array for each column, the others as one JSON array a table.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use roost_domain::conversation::{Act, Fact, FactKind, Order};
 use roost_domain::event::EventType;
 use roost_domain::ids::{MemberId, MessageId};
@@ -306,13 +306,16 @@ pub(super) struct ActRow {
     until: Option<Timestamp>,
     member_id: Option<Uuid>,
     stored_seq: i64,
+    order_at: Timestamp,
     created_at: Timestamp,
 }
 
 impl ActRow {
+    /// An act of an instant. Its place is after all that the conversation has, whatever the
+    /// platform's times say: who acted saw it.
     pub(super) fn new(
         conversation: &Conversation,
-        now: Timestamp,
+        at: Timestamp,
         kind: ActKind,
         member: Option<MemberId>,
     ) -> Self {
@@ -327,18 +330,23 @@ impl ActRow {
             },
             member_id: member.map(|member| member.0),
             stored_seq: conversation.last_seq,
-            created_at: now,
+            // The platform's clock may be ahead of ours.
+            order_at: conversation
+                .state
+                .last
+                .map_or(at, |last| at.max(last.at + SignedDuration::from_micros(1))),
+            created_at: at,
         }
     }
 
-    pub(super) fn fact(&self, now: Timestamp, kind: ActKind) -> Fact {
+    pub(super) fn fact(&self, kind: ActKind) -> Fact {
         Fact {
             order: Order {
-                at: now,
+                at: self.order_at,
                 no: 0,
                 id: self.id,
             },
-            clock_at: now,
+            clock_at: self.created_at,
             stored_seq: self.stored_seq,
             kind: FactKind::Act(kind.act()),
         }

@@ -32,6 +32,7 @@ struct ClockRow<'a> {
     settled_at: Option<jiff::Timestamp>,
     settled_by: Option<Uuid>,
     verdict_no: i32,
+    is_withdrawn: bool,
 }
 
 impl<'a> ClockRow<'a> {
@@ -58,6 +59,7 @@ impl<'a> ClockRow<'a> {
             settled_at: clock.settled_at,
             settled_by: clock.settled_by,
             verdict_no: clock.verdict_no,
+            is_withdrawn: clock.is_withdrawn,
         }
     }
 }
@@ -101,9 +103,9 @@ impl Ledger {
             .filter(|conversation| conversation.touched)
             .map(Into::into)
             .collect();
-        // Settled clocks first: an index allows one running clock of a kind.
+        // Withdrawn clocks first, then settled ones: their places must be free for those that follow.
         self.clocks
-            .sort_by_key(|(_, _, clock)| (clock.state == "running", clock.id));
+            .sort_by_key(|(_, _, clock)| (!clock.is_withdrawn, clock.state == "running", clock.id));
         let clocks: Vec<ClockRow<'_>> = self
             .clocks
             .iter()
@@ -261,23 +263,26 @@ select
 from jsonb_populate_recordset(null::outbound_messages, $1)";
 
 const ACTS: &str = "
-insert into conversation_acts (brand_id, conversation_id, id, act, until, member_id, stored_seq, created_at)
-select brand_id, conversation_id, id, act, until, member_id, stored_seq, created_at
+insert into conversation_acts (brand_id, conversation_id, id, act, until, member_id, stored_seq, order_at, created_at)
+select brand_id, conversation_id, id, act, until, member_id, stored_seq, order_at, created_at
 from jsonb_populate_recordset(null::conversation_acts, $1)";
 
 const CLOCKS: &str = "
 insert into sla_clocks as k (
     brand_id, id, conversation_id, cycle, kind, ordinal, state, policy_id, target_seconds, warning_percent, started_at,
-    started_by, due_at, warn_at, next_fire_at, warned_at, breached_at, fired_at, settled_at, settled_by, verdict_no)
+    started_by, due_at, warn_at, next_fire_at, warned_at, breached_at, fired_at, settled_at, settled_by, verdict_no,
+    is_withdrawn)
 select
     brand_id, id, conversation_id, cycle, kind, ordinal, state, policy_id, target_seconds, warning_percent, started_at,
-    started_by, due_at, warn_at, next_fire_at, warned_at, breached_at, fired_at, settled_at, settled_by, verdict_no
+    started_by, due_at, warn_at, next_fire_at, warned_at, breached_at, fired_at, settled_at, settled_by, verdict_no,
+    is_withdrawn
 from jsonb_populate_recordset(null::sla_clocks, $1)
 on conflict (brand_id, id) do update set
     state = excluded.state, started_at = excluded.started_at, started_by = excluded.started_by,
     due_at = excluded.due_at, warn_at = excluded.warn_at, next_fire_at = excluded.next_fire_at,
     warned_at = excluded.warned_at, breached_at = excluded.breached_at, fired_at = excluded.fired_at,
-    settled_at = excluded.settled_at, settled_by = excluded.settled_by, verdict_no = excluded.verdict_no";
+    settled_at = excluded.settled_at, settled_by = excluded.settled_by, verdict_no = excluded.verdict_no,
+    is_withdrawn = excluded.is_withdrawn";
 
 const FIRINGS: &str = "
 insert into sla_firings (brand_id, clock_id, what, verdict_no, fired_at)

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::rules;
 use super::take::Doubt;
+use crate::conversation_acts::lock_identity;
 use crate::error::StoreError;
 use crate::ledger::{Actor, Cause, Ledger};
 use crate::settle::{self, Accepted};
@@ -121,6 +122,7 @@ pub async fn settle_doubt(
             Box::pin(async move {
                 let due = doubt.due;
                 let cause = Cause::new(Actor::System, doubt.request_id.clone());
+                lock_identity(tx.conn(), due.brand, due.conversation).await?;
                 let mut ledger = Ledger::begin(tx.conn(), &[due.brand]).await?;
                 ledger
                     .lock(tx.conn(), due.brand, &[due.conversation])
