@@ -170,21 +170,54 @@ async fn shuffled_arrival_ends_like_the_sorted_one() {
     log(&shuffled, &b).await;
 }
 
+#[derive(sqlx::FromRow)]
+struct StoredFact {
+    id: uuid::Uuid,
+    kind: String,
+    author_type: Option<String>,
+    order_at: roost_store::Ts,
+    order_no: i64,
+    stored_seq: i64,
+    until: Option<roost_store::Ts>,
+    clock_at: roost_store::Ts,
+}
+
+impl StoredFact {
+    fn fact(&self) -> Fact {
+        let kind = match self.kind.as_str() {
+            "inbound" => FactKind::Inbound(MessageId(self.id)),
+            "reply" => FactKind::Reply(Reply {
+                message: MessageId(self.id),
+                human: self.author_type.as_deref() == Some("external"),
+                in_roost: false,
+                then: None,
+            }),
+            "open" => FactKind::Act(Act::Open),
+            "pend" => FactKind::Act(Act::Pend),
+            "snooze" => FactKind::Act(Act::Snooze(self.until.unwrap().get())),
+            "resolve" => FactKind::Act(Act::Resolve),
+            other => unreachable!("{other}"),
+        };
+        Fact {
+            order: Order {
+                at: self.order_at.get(),
+                no: self.order_no,
+                id: self.id,
+            },
+            clock_at: self.clock_at.get(),
+            stored_seq: self.stored_seq,
+            kind,
+        }
+    }
+}
+
 /// What is stored of a customer's conversation, as facts.
 async fn facts(db: &TestDb, customer: &str) -> Vec<Fact> {
-    let rows: Vec<(
-        uuid::Uuid,
-        String,
-        Option<String>,
-        roost_store::Ts,
-        i64,
-        i64,
-        Option<roost_store::Ts>,
-        roost_store::Ts,
-    )> = sqlx::query_as(
+    let rows: Vec<StoredFact> = sqlx::query_as(
         "with mine as (select c.id from conversations c join identities i on i.id = c.identity_id
                        where i.external_id = $1)
-         select m.id, m.kind, m.author_type, m.order_at, m.order_no, m.stored_seq, null::timestamptz, m.order_at
+         select m.id, m.kind, m.author_type, m.order_at, m.order_no, m.stored_seq, null::timestamptz as until,
+                m.order_at as clock_at
          from messages m where m.conversation_id in (select id from mine)
          union all
          select a.id, a.act, null, a.order_at, 0, a.stored_seq, a.until, a.created_at
@@ -194,33 +227,7 @@ async fn facts(db: &TestDb, customer: &str) -> Vec<Fact> {
     .fetch_all(&mut db.owner().await)
     .await
     .unwrap();
-    rows.into_iter()
-        .map(
-            |(id, kind, author, at, no, stored_seq, until, clock_at)| Fact {
-                order: Order {
-                    at: at.get(),
-                    no,
-                    id,
-                },
-                clock_at: clock_at.get(),
-                stored_seq,
-                kind: match kind.as_str() {
-                    "inbound" => FactKind::Inbound(MessageId(id)),
-                    "reply" => FactKind::Reply(Reply {
-                        message: MessageId(id),
-                        human: author.as_deref() == Some("external"),
-                        in_roost: false,
-                        then: None,
-                    }),
-                    "open" => FactKind::Act(Act::Open),
-                    "pend" => FactKind::Act(Act::Pend),
-                    "snooze" => FactKind::Act(Act::Snooze(until.unwrap().get())),
-                    "resolve" => FactKind::Act(Act::Resolve),
-                    other => unreachable!("{other}"),
-                },
-            },
-        )
-        .collect()
+    rows.iter().map(StoredFact::fact).collect()
 }
 
 #[tokio::test]

@@ -176,17 +176,14 @@ impl Ledger {
             return;
         }
         if until <= clock.due_at {
-            self.withdraw_breach(id, clock, cause);
+            clock.breached_at = None;
+            clock.verdict_no += 1;
+            // A breach of the next verdict is news again.
+            clock.told.clear();
+            self.emit(id, EventType::SlaBreachWithdrawn, cause, Some(clock.view()));
         } else {
             clock.breached_at = Some(clock.due_at);
         }
-    }
-
-    fn withdraw_breach(&mut self, id: ConversationId, clock: &mut StoredClock, cause: &Cause) {
-        clock.breached_at = None;
-        clock.verdict_no += 1;
-        clock.told.clear();
-        self.emit(id, EventType::SlaBreachWithdrawn, cause, Some(clock.view()));
     }
 
     /// Tells a warning or a breach once, and answers whether it did: the row in `sla_firings` is its
@@ -296,8 +293,9 @@ impl Ledger {
     /// Puts a clock to rest of which the fold knows nothing: its cause turned out to be something else.
     /// Its place is free for another, and it never fires again.
     fn withdraw(&mut self, id: ConversationId, mut clock: StoredClock, cause: &Cause) {
-        if clock.breached_at.is_some() {
-            self.withdraw_breach(id, &mut clock, cause);
+        if clock.breached_at.take().is_some() {
+            clock.verdict_no += 1;
+            self.emit(id, EventType::SlaBreachWithdrawn, cause, Some(clock.view()));
         }
         clock.is_withdrawn = true;
         clock.next_fire_at = None;

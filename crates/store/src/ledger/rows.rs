@@ -315,7 +315,7 @@ impl ActRow {
     /// platform's times say: who acted saw it.
     pub(super) fn new(
         conversation: &Conversation,
-        at: Timestamp,
+        now: Timestamp,
         kind: ActKind,
         member: Option<MemberId>,
     ) -> Self {
@@ -331,11 +331,10 @@ impl ActRow {
             member_id: member.map(|member| member.0),
             stored_seq: conversation.last_seq,
             // The platform's clock may be ahead of ours.
-            order_at: conversation
-                .state
-                .last
-                .map_or(at, |last| at.max(last.at + SignedDuration::from_micros(1))),
-            created_at: at,
+            order_at: conversation.state.last.map_or(now, |last| {
+                now.max(last.at + SignedDuration::from_micros(1))
+            }),
+            created_at: now,
         }
     }
 
