@@ -318,6 +318,8 @@ create table outbound_messages (
     code text,
     detail text,
     settled_by text,
+    -- When it was settled by the database's time: what a platform time too far ahead is taken as.
+    settled_at timestamptz,
     -- How often a look-up that found nothing sent it again by itself: once at most.
     requeues smallint not null default 0,
     queued_at timestamptz not null default now(),

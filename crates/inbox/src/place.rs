@@ -29,8 +29,10 @@ pub(crate) enum Incoming {
 /// The conversation that a message joins; none means that it begins one.
 ///
 /// An unresolved conversation takes every message, a late one too: nothing is opened in the past,
-/// and what the customer said belongs where somebody will read it. Without one, the customer's
-/// message reopens the last within the window; one of ours joins the last and changes no status.
+/// and what the customer said belongs where somebody will read it. Without one, a message joins the
+/// conversation of its time. Between two, the customer's joins the earlier within its window, else the
+/// later; ours joins the earlier. After the last, the customer's reopens it within the window; ours joins
+/// it and changes no status.
 pub(crate) fn place(
     candidates: &[Candidate],
     incoming: Incoming,
@@ -43,16 +45,33 @@ pub(crate) fn place(
     {
         return Some(current.id);
     }
-    let last = candidates
+    let newest = |candidate: &&Candidate| (candidate.opened_at, candidate.id);
+    if incoming == Incoming::History {
+        return candidates.iter().max_by_key(newest).map(|last| last.id);
+    }
+    // The one that was last at work by then: one that was reopened may have outlasted a newer one.
+    let before = candidates
         .iter()
-        .max_by_key(|candidate| (candidate.opened_at, candidate.id))?;
-    match incoming {
-        Incoming::Outbound | Incoming::History => Some(last.id),
-        Incoming::Inbound => {
-            let resolved_at = last.resolved_at.unwrap_or(last.opened_at);
-            let is_back = !last.is_closed_for_good && reopens(resolved_at, at, window_hours);
-            is_back.then_some(last.id)
-        }
+        .filter(|candidate| candidate.opened_at <= at)
+        .max_by_key(|candidate| (candidate.over_at().min(at), newest(candidate)));
+    let after = candidates
+        .iter()
+        .filter(|candidate| candidate.opened_at > at)
+        .min_by_key(newest);
+    before
+        .filter(|earlier| {
+            let over_at = earlier.over_at();
+            incoming == Incoming::Outbound
+                || !earlier.is_closed_for_good
+                    && (at <= over_at || reopens(over_at, at, window_hours))
+        })
+        .or(after)
+        .map(|candidate| candidate.id)
+}
+
+impl Candidate {
+    fn over_at(&self) -> Timestamp {
+        self.resolved_at.unwrap_or(self.opened_at)
     }
 }
 
@@ -111,6 +130,57 @@ mod tests {
             place(&[last], Incoming::Outbound, at(11), 72),
             Some(last.id)
         );
+    }
+
+    #[test]
+    fn a_late_message_between_two_joins_the_earlier_within_its_window_else_the_later() {
+        let earlier = candidate(1, Status::Resolved, 0, Some(10));
+        let later = candidate(2, Status::Resolved, 200, Some(210));
+        let both = [later, earlier];
+        let inbound = |hour| place(&both, Incoming::Inbound, at(hour), 72);
+        assert_eq!(inbound(50), Some(earlier.id));
+        assert_eq!(inbound(82), Some(later.id), "the window is half open");
+        assert_eq!(inbound(199), Some(later.id));
+        assert_eq!(inbound(5), Some(earlier.id), "while the earlier one ran");
+        assert_eq!(inbound(205), Some(later.id));
+        assert_eq!(inbound(-5), Some(earlier.id), "before all");
+        assert_eq!(inbound(281), Some(later.id));
+        assert_eq!(inbound(282), None);
+    }
+
+    #[test]
+    fn nothing_is_opened_for_a_time_before_the_last_resolve_even_without_a_window() {
+        let earlier = candidate(1, Status::Resolved, 0, Some(10));
+        let later = candidate(2, Status::Resolved, 200, Some(210));
+        for hour in [-5, 5, 10, 50, 150, 205, 210] {
+            assert!(place(&[earlier, later], Incoming::Inbound, at(hour), 0).is_some());
+        }
+        assert_eq!(
+            place(&[earlier, later], Incoming::Inbound, at(211), 0),
+            None
+        );
+    }
+
+    #[test]
+    fn a_conversation_that_outlasted_a_newer_one_is_the_last() {
+        let outlasting = candidate(1, Status::Resolved, 0, Some(500));
+        let newer = candidate(2, Status::Resolved, 100, Some(110));
+        let inbound = |hour| place(&[outlasting, newer], Incoming::Inbound, at(hour), 72);
+        assert_eq!(inbound(105), Some(newer.id));
+        assert_eq!(inbound(300), Some(outlasting.id));
+        assert_eq!(inbound(520), Some(outlasting.id));
+        assert_eq!(inbound(572), None);
+    }
+
+    #[test]
+    fn our_own_late_message_joins_the_conversation_of_its_time() {
+        let earlier = candidate(1, Status::Resolved, 0, Some(10));
+        let later = candidate(2, Status::Resolved, 200, Some(210));
+        let ours = |hour| place(&[later, earlier], Incoming::Outbound, at(hour), 72);
+        assert_eq!(ours(5), Some(earlier.id));
+        assert_eq!(ours(150), Some(earlier.id));
+        assert_eq!(ours(200), Some(later.id));
+        assert_eq!(ours(-1), Some(earlier.id));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod clocks;
 mod event;
 mod load;
+mod refold;
 mod rows;
 mod write;
 
@@ -28,6 +29,7 @@ use uuid::Uuid;
 use crate::error::StoreError;
 pub use event::{Actor, Cause};
 pub use load::IdentityKey;
+use load::Locked;
 pub(crate) use load::{parse, then};
 pub use rows::{ActKind, NewAttachment, NewMessage, NewOutbound};
 use rows::{ActRow, AttachmentRow, EventRow, FiringRow, MessageRow, OutboundRow};
@@ -93,6 +95,8 @@ pub struct StoredClock {
     pub verdict_no: i32,
     /// Whether late news showed that it never had a cause.
     pub is_withdrawn: bool,
+    /// What was told of the present verdict: keys of [`Firing`](roost_domain::sla::Firing).
+    pub told: Vec<String>,
 }
 
 /// A conversation that this transaction holds.
@@ -171,7 +175,7 @@ pub struct NewConversation {
 /// The changes of one transaction.
 #[derive(Debug)]
 pub struct Ledger {
-    /// The database's time, at the start of the transaction.
+    /// The database's time, later than whatever was written before under the locks that are held.
     pub now: Timestamp,
     policies: BTreeMap<BrandId, Policy>,
     conversations: BTreeMap<ConversationId, Conversation>,
@@ -218,9 +222,8 @@ impl Ledger {
         brand: BrandId,
         ids: &[ConversationId],
     ) -> Result<(), StoreError> {
-        for conversation in load::lock_ids(connection, brand, ids).await? {
-            self.conversations.insert(conversation.id, conversation);
-        }
+        let locked = load::lock_ids(connection, brand, ids).await?;
+        self.hold(locked);
         Ok(())
     }
 
@@ -234,10 +237,16 @@ impl Ledger {
         connection: &mut PgConnection,
         keys: &[IdentityKey],
     ) -> Result<(), StoreError> {
-        for conversation in load::lock_identities(connection, keys).await? {
+        let locked = load::lock_identities(connection, keys).await?;
+        self.hold(locked);
+        Ok(())
+    }
+
+    fn hold(&mut self, locked: Locked) {
+        self.now = locked.at.map_or(self.now, |at| at.max(self.now));
+        for conversation in locked.conversations {
             self.conversations.insert(conversation.id, conversation);
         }
-        Ok(())
     }
 
     /// A conversation that this ledger holds.
@@ -340,74 +349,6 @@ impl Ledger {
         cause: &Cause,
     ) {
         self.change(id, |_| Some((kind, changed)), cause);
-    }
-
-    /// Folds anew every conversation that got a late fact, and writes only the differences; answers
-    /// how many those were.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn refold(
-        &mut self,
-        connection: &mut PgConnection,
-        cause: &Cause,
-    ) -> Result<usize, StoreError> {
-        let late: Vec<(BrandId, ConversationId)> = self
-            .conversations
-            .values()
-            .filter(|conversation| conversation.must_refold)
-            .map(|conversation| (conversation.brand, conversation.id))
-            .collect();
-        if late.is_empty() {
-            return Ok(0);
-        }
-        let count = late.len();
-        let mut facts = load::facts(connection, &late).await?;
-        let mut clocks = load::clocks(connection, &late).await?;
-        for (_, id) in late {
-            let facts = facts.remove(&id).unwrap_or_default();
-            let stored = clocks.remove(&id).unwrap_or_default();
-            self.refold_one(id, facts, stored, cause);
-        }
-        Ok(count)
-    }
-
-    fn refold_one(
-        &mut self,
-        id: ConversationId,
-        mut facts: Vec<Fact>,
-        stored: Vec<StoredClock>,
-        cause: &Cause,
-    ) {
-        let Some(conversation) = self.conversations.get_mut(&id) else {
-            return;
-        };
-        // A reply that this transaction has just settled is among the stored facts already.
-        let stored_facts: std::collections::HashSet<Uuid> =
-            facts.iter().map(|fact| fact.order.id).collect();
-        facts.extend(
-            conversation
-                .new_facts
-                .drain(..)
-                .filter(|fact| !stored_facts.contains(&fact.order.id)),
-        );
-        conversation.must_refold = false;
-        let before = conversation.state;
-        let folded = roost_domain::conversation::fold(&facts);
-        conversation.state = folded.state;
-        let effect = if folded.state.cycle > before.cycle {
-            Some(if before.cycle == 0 {
-                Effect::Opened
-            } else {
-                Effect::Reopened
-            })
-        } else if folded.state.status != before.status {
-            Some(Effect::Status(before.status))
-        } else {
-            None
-        };
-        self.tell(id, &before, effect.as_slice(), cause);
-        self.match_clocks(id, &folded.clocks, stored, cause);
     }
 
     /// Changes who has a conversation. The decision itself is kept by its maker.

@@ -52,7 +52,6 @@ pub async fn sent(
         kind: String,
         author_type: String,
         stored_seq: i64,
-        created_at: Ts,
         client_ref: Option<String>,
         then_status: Option<String>,
         then_until: Option<Ts>,
@@ -61,7 +60,7 @@ pub async fn sent(
     let row: Option<Row> = sqlx::query_as(
         "with settled as (
              update outbound_messages o
-             set state = 'sent', needs_decision = false, settled_by = $3, code = null, detail = null,
+             set state = 'sent', needs_decision = false, settled_by = $3, settled_at = $7, code = null, detail = null,
                  lease_token = null, lease_until = null, not_before = null
              from messages w
              where o.brand_id = $1 and o.message_id = $2 and w.brand_id = o.brand_id and w.id = o.message_id
@@ -70,7 +69,7 @@ pub async fn sent(
          )
          update messages m set sent_at = $4, order_at = $4, order_no = $5, platform_event_id = nullif($6, '')
          from settled s where m.brand_id = s.brand_id and m.id = s.message_id
-         returning m.conversation_id, m.kind, m.author_type, m.stored_seq, m.created_at, m.client_ref,
+         returning m.conversation_id, m.kind, m.author_type, m.stored_seq, m.client_ref,
                    s.then_status, s.then_until, s.was_marked",
     )
     .bind(brand.0)
@@ -79,6 +78,7 @@ pub async fn sent(
     .bind(Ts::from(accepted.sent_at))
     .bind(accepted.event_no)
     .bind(&accepted.platform_event_id)
+    .bind(Ts::from(ledger.now))
     .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = row else { return Ok(false) };
@@ -117,7 +117,7 @@ pub async fn sent(
                 no: accepted.event_no,
                 id: message.0,
             },
-            clock_at: clamp_for_clocks(accepted.sent_at, row.created_at.get().max(ledger.now)),
+            clock_at: clamp_for_clocks(accepted.sent_at, ledger.now),
             stored_seq: row.stored_seq,
             kind: FactKind::Reply(Reply {
                 message,

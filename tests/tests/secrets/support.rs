@@ -36,6 +36,9 @@ pub(crate) async fn connect(db: &TestDb, brand: &Brand, sealer: &Sealer, token: 
             token: token.to_owned().into(),
             secret: CANARY.to_owned().into(),
         },
+        x_app: None,
+        name: None,
+        team: None,
     };
     let sealer = sealer.clone();
     let connected = db

@@ -54,23 +54,55 @@ pub fn fold(facts: &[Fact]) -> Folded {
     Folded { state, clocks }
 }
 
-/// Customer messages that no author so far can have seen, in their order.
+/// Customer messages so far that nobody who saw them has answered, in their order.
 #[derive(Debug, Default)]
-struct Unseen(Vec<(MessageId, Timestamp, i64)>);
+struct Unseen {
+    messages: Vec<Heard>,
+    /// The greatest `stored_seq` among them: an author who saw that one saw all.
+    newest_seq: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    message: MessageId,
+    at: Timestamp,
+    stored_seq: i64,
+}
 
 impl Unseen {
     /// The oldest customer message that stands before this fact and that its author can't have seen.
-    /// What an author did see is theirs to answer, and is no later author's oversight.
+    /// What an author who answered did see was theirs to answer, and is no later author's oversight.
     fn after(&mut self, fact: &Fact) -> Option<(MessageId, Timestamp)> {
-        if let FactKind::Inbound(message) = fact.kind {
-            self.0.push((message, fact.clock_at, fact.stored_seq));
+        match fact.kind {
+            FactKind::Inbound(message) => self.heard(message, fact),
+            // Who answers in the platform's own app sees all that the platform has.
+            FactKind::Reply(reply) if reply.human && !reply.in_roost => self.answered(i64::MAX),
+            FactKind::Reply(reply) if reply.human => self.answered(fact.stored_seq),
+            FactKind::Act(Act::Resolve | Act::NoReply) => self.answered(fact.stored_seq),
+            FactKind::Reply(_) | FactKind::Act(_) => {}
         }
-        if !fact.made_in_roost() {
+        if !fact.made_in_roost() || self.newest_seq <= fact.stored_seq {
             return None;
         }
-        self.0
-            .retain(|(_, _, stored_seq)| *stored_seq > fact.stored_seq);
-        self.0.first().map(|(message, at, _)| (*message, *at))
+        let unseen = |heard: &&Heard| heard.stored_seq > fact.stored_seq;
+        let oldest = self.messages.iter().find(unseen)?;
+        Some((oldest.message, oldest.at))
+    }
+
+    fn heard(&mut self, message: MessageId, fact: &Fact) {
+        self.newest_seq = self.newest_seq.max(fact.stored_seq);
+        self.messages.push(Heard {
+            message,
+            at: fact.clock_at,
+            stored_seq: fact.stored_seq,
+        });
+    }
+
+    fn answered(&mut self, seen_seq: i64) {
+        self.messages.retain(|heard| heard.stored_seq > seen_seq);
+        if self.newest_seq <= seen_seq {
+            self.newest_seq = 0;
+        }
     }
 }
 

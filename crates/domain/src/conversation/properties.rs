@@ -44,6 +44,21 @@ fn reply(second: i64, stored_seq: i64, then: Option<Then>) -> Fact {
     )
 }
 
+/// A person answers in the platform's own app.
+fn elsewhere(second: i64, stored_seq: i64) -> Fact {
+    let message = MessageId(Uuid::from_u128(u128::try_from(second).unwrap()));
+    fact(
+        second,
+        stored_seq,
+        FactKind::Reply(Reply {
+            message,
+            human: true,
+            in_roost: false,
+            then: None,
+        }),
+    )
+}
+
 fn act(second: i64, stored_seq: i64, act: Act) -> Fact {
     fact(second, stored_seq, FactKind::Act(act))
 }
@@ -200,6 +215,69 @@ fn a_message_that_the_author_of_a_reply_could_not_see_keeps_the_conversation_ope
 fn a_message_unseen_by_a_resolve_reopens_it() {
     let folded = fold(&[inbound(10, 1), inbound(20, 5), act(30, 2, Act::Resolve)]);
     assert_eq!((folded.state.status, folded.state.cycle), (Status::Open, 2));
+}
+
+#[test]
+fn a_message_that_a_later_author_saw_is_not_brought_up_by_an_older_reply() {
+    // Queued when only the first message was known, accepted after a colleague dealt with the second.
+    let answered = fold(&[
+        inbound(10, 1),
+        inbound(20, 5),
+        reply(25, 6, None),
+        reply(30, 1, None),
+    ]);
+    assert_eq!(answered.state.status, Status::Pending);
+    assert_eq!(answered.clocks.len(), 1);
+    let resolved = fold(&[
+        inbound(10, 1),
+        inbound(20, 5),
+        act(25, 6, Act::Resolve),
+        reply(30, 1, None),
+    ]);
+    assert_eq!(
+        (resolved.state.status, resolved.state.cycle),
+        (Status::Resolved, 1)
+    );
+    let by_phone = fold(&[
+        inbound(10, 1),
+        inbound(20, 5),
+        elsewhere(25, 3),
+        reply(30, 1, None),
+    ]);
+    assert_eq!(by_phone.state.status, Status::Pending);
+}
+
+#[test]
+fn a_message_that_the_author_between_did_not_see_either_stays_unseen() {
+    let folded = fold(&[
+        inbound(10, 1),
+        inbound(20, 5),
+        reply(25, 2, None),
+        reply(30, 1, None),
+    ]);
+    assert_eq!(folded.state.status, Status::Open);
+    assert_eq!(folded.state.waiting_since, Some(at(20)));
+}
+
+#[test]
+fn a_snooze_ends_only_by_its_own_end() {
+    // Woken at 20, then the platform tells of a reply of 15 that put it away until 99.
+    let folded = fold(&[
+        inbound(1, 1),
+        act(10, 2, Act::Snooze(at(20))),
+        reply(15, 3, Some(Then::Snoozed(at(99)))),
+        act(20, 4, Act::Wake),
+    ]);
+    assert_eq!(
+        (folded.state.status, folded.state.snoozed_until),
+        (Status::Snoozed, Some(at(99)))
+    );
+    let woken = fold(&[
+        inbound(1, 1),
+        act(10, 2, Act::Snooze(at(20))),
+        act(20, 4, Act::Wake),
+    ]);
+    assert_eq!(woken.state.status, Status::Open);
 }
 
 #[test]

@@ -172,7 +172,8 @@ impl State {
 
     fn act(&mut self, act: Act, at: Timestamp, effects: &mut Vec<Effect>) {
         let wanted = match act {
-            Act::Wake if self.status != Status::Snoozed => return,
+            // What was put away anew meanwhile wakes by its new end.
+            Act::Wake if self.snoozed_until.is_none_or(|until| until > at) => return,
             // Only the fold knows what was before: it calls `dismiss`.
             Act::NoReply => return,
             Act::Open | Act::Wake => Status::Open,

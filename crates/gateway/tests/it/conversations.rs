@@ -220,6 +220,53 @@ async fn snoozing_waking_and_reopening_by_hand() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_is_not_reopened_beside_a_newer_one() {
+    let gateway = Gateway::start().await;
+    let brand = gateway.brand("Harbor").await;
+    let old = writes(&gateway, &brand, "77", "hello").await;
+    let path = format!("/v1/conversations/{old}");
+    let resolved = json!({ "status": "resolved" });
+    gateway.patch(&brand.owner, &path, resolved.clone()).await;
+    let newer = writes(&gateway, &brand, "77", "something else").await;
+    assert_ne!(old, newer);
+    let until = Timestamp::now() + SignedDuration::from_hours(2);
+    for wanted in [
+        json!({ "status": "open" }),
+        json!({ "status": "pending", "priority": "high" }),
+        json!({ "snooze_until": until.to_string() }),
+    ] {
+        let refused = gateway.patch(&brand.owner, &path, wanted).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code()),
+            (409, "conversation_exists")
+        );
+        assert_eq!(refused.body["conversation_id"], newer.to_string());
+    }
+    let urgent = json!({ "priority": "urgent" });
+    let allowed = gateway.patch(&brand.owner, &path, urgent).await;
+    assert_eq!(allowed.body["priority"], "urgent", "{}", allowed.text);
+    let messages = format!("{path}/messages");
+    let reply = |then: Value| json!({ "kind": "reply", "text": "by the way", "then": then });
+    let refused = gateway
+        .post(&brand.owner, &messages, reply(json!("open")))
+        .await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (409, "conversation_exists")
+    );
+    let sent = gateway
+        .post(&brand.owner, &messages, reply(json!("resolved")))
+        .await;
+    assert_eq!(sent.status, 201, "{}", sent.text);
+    // Once the newer one is over, the older may come back.
+    let newer = format!("/v1/conversations/{newer}");
+    gateway.patch(&brand.owner, &newer, resolved).await;
+    let open = json!({ "status": "open" });
+    let reopened = gateway.patch(&brand.owner, &path, open).await;
+    assert_eq!(reopened.body["status"], "open", "{}", reopened.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clocks_and_timeline_tell_the_story() {
     let gateway = Gateway::start().await;
     let brand = gateway.brand("Harbor").await;

@@ -7,6 +7,7 @@
 
 mod aside;
 mod echoes;
+mod late;
 mod messages;
 mod order;
 mod role;

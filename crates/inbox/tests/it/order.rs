@@ -1,5 +1,8 @@
 //! Late and shuffled events end where the sorted input ends.
 
+use roost_domain::conversation::{Act, Fact, FactKind, Order, Reply, fold};
+use roost_domain::ids::{ConversationId, MessageId};
+use roost_store::ledger::ActKind;
 use roost_tests::db::TestDb;
 
 use crate::support::{Dm, conversations, log, take_dms, thread};
@@ -54,16 +57,11 @@ async fn two_messages_of_one_millisecond_go_by_their_ids_as_numbers() {
     assert_eq!(thread(&db, &brand).await, ["nine", "ten"]);
 }
 
-#[tokio::test]
-async fn shuffled_arrival_ends_like_the_sorted_one() {
-    let (sorted, shuffled) = (TestDb::new().await, TestDb::new().await);
-    let (a, b) = (
-        sorted.brand("Acme", 1).await,
-        shuffled.brand("Acme", 1).await,
-    );
-    // Customer, agent in X's own app, customer, and so on.
-    let base = Dm::new("900", 1000, 0, "");
-    let dms: Vec<Dm> = (0..24_i64)
+/// A message every ten seconds: most by the customer, some by an agent in X's own app or another app.
+fn talk(customer: &str, length: i64, mix: u64) -> Vec<Dm> {
+    let mut random = Random(mix);
+    let base = Dm::new(customer, length * 10 + 100, 0, "");
+    (0..length)
         .map(|number| {
             let dm = Dm {
                 at: base.at + jiff::SignedDuration::from_secs(number * 10),
@@ -71,57 +69,244 @@ async fn shuffled_arrival_ends_like_the_sorted_one() {
                 text: format!("message {number}"),
                 ..base.clone()
             };
-            if number % 3 == 2 { dm.ours(None) } else { dm }
+            match random.below(6) {
+                0 => dm.ours(None),
+                1 => dm.ours(Some("77")),
+                _ => dm,
+            }
         })
-        .collect();
-    take_dms(&sorted, &a, &dms).await;
-    let mut order: Vec<usize> = (0..24).collect();
-    order.sort_by_key(|index| (index * 7 + 5) % 24);
-    for chunk in order.chunks(5) {
-        let part: Vec<Dm> = chunk.iter().map(|index| dms[*index].clone()).collect();
-        take_dms(&shuffled, &b, &part).await;
+        .collect()
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % bound
     }
-    assert_eq!(thread(&sorted, &a).await, thread(&shuffled, &b).await);
-    let state = "select status, cycle, waiting_since, clock_kind, clock_ordinal, clock_started_at, next_responses
-                 from conversations";
-    type State = (
-        String,
-        i32,
-        Option<roost_store::Ts>,
-        Option<String>,
-        Option<i32>,
-        Option<roost_store::Ts>,
-        i32,
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for index in (1..items.len()).rev() {
+            items.swap(index, self.below(index + 1));
+        }
+    }
+}
+
+type State = (
+    String,
+    i32,
+    Option<roost_store::Ts>,
+    Option<String>,
+    Option<i32>,
+    Option<roost_store::Ts>,
+    i32,
+);
+
+type Clock = (
+    i32,
+    String,
+    i32,
+    String,
+    roost_store::Ts,
+    roost_store::Ts,
+    Option<roost_store::Ts>,
+);
+
+/// Where a customer's conversation stands, and its clocks but those that late news withdrew.
+async fn standing(db: &TestDb, customer: &str) -> (State, Vec<Clock>) {
+    let mut owner = db.owner().await;
+    let state = sqlx::query_as(
+        "select c.status, c.cycle, c.waiting_since, c.clock_kind, c.clock_ordinal, c.clock_started_at,
+                c.next_responses
+         from conversations c join identities i on i.id = c.identity_id where i.external_id = $1",
+    )
+    .bind(customer)
+    .fetch_one(&mut owner)
+    .await
+    .unwrap();
+    let clocks = sqlx::query_as(
+        "select k.cycle, k.kind, k.ordinal, k.state, k.started_at, k.due_at, k.settled_at
+         from sla_clocks k join conversations c on c.id = k.conversation_id
+         join identities i on i.id = c.identity_id
+         where i.external_id = $1 and not k.is_withdrawn order by k.cycle, k.kind, k.ordinal",
+    )
+    .bind(customer)
+    .fetch_all(&mut owner)
+    .await
+    .unwrap();
+    (state, clocks)
+}
+
+#[tokio::test]
+async fn shuffled_arrival_ends_like_the_sorted_one() {
+    let (sorted, shuffled) = (TestDb::new().await, TestDb::new().await);
+    let (a, b) = (
+        sorted.brand("Acme", 1).await,
+        shuffled.brand("Acme", 1).await,
     );
-    let one: State = sqlx::query_as(state)
-        .fetch_one(&mut sorted.owner().await)
-        .await
-        .unwrap();
-    let other: State = sqlx::query_as(state)
-        .fetch_one(&mut shuffled.owner().await)
-        .await
-        .unwrap();
-    assert_eq!(one, other);
-    let clocks = "select kind, ordinal, state, started_at, due_at, settled_at from sla_clocks
-                  where state <> 'cancelled' order by started_at";
-    type Clock = (
-        String,
-        i32,
-        String,
-        roost_store::Ts,
-        roost_store::Ts,
-        Option<roost_store::Ts>,
-    );
-    let one: Vec<Clock> = sqlx::query_as(clocks)
-        .fetch_all(&mut sorted.owner().await)
-        .await
-        .unwrap();
-    let other: Vec<Clock> = sqlx::query_as(clocks)
-        .fetch_all(&mut shuffled.owner().await)
-        .await
-        .unwrap();
-    assert_eq!(one, other);
+    for mix in 0..10 {
+        let customer = format!("90{mix}");
+        let dms = talk(&customer, 24, mix);
+        take_dms(&sorted, &a, &dms).await;
+        let mut arriving = dms;
+        let mut random = Random(mix + 100);
+        random.shuffle(&mut arriving);
+        while !arriving.is_empty() {
+            let size = 1 + random.below(4.min(arriving.len()));
+            let rest = arriving.split_off(size);
+            take_dms(&shuffled, &b, &arriving).await;
+            arriving = rest;
+        }
+        assert_eq!(
+            standing(&sorted, &customer).await,
+            standing(&shuffled, &customer).await,
+            "mix {mix}"
+        );
+    }
     log(&shuffled, &b).await;
+}
+
+#[derive(sqlx::FromRow)]
+struct StoredFact {
+    id: uuid::Uuid,
+    kind: String,
+    author_type: Option<String>,
+    order_at: roost_store::Ts,
+    order_no: i64,
+    stored_seq: i64,
+    until: Option<roost_store::Ts>,
+    clock_at: roost_store::Ts,
+}
+
+impl StoredFact {
+    fn fact(&self) -> Fact {
+        let kind = match self.kind.as_str() {
+            "inbound" => FactKind::Inbound(MessageId(self.id)),
+            "reply" => FactKind::Reply(Reply {
+                message: MessageId(self.id),
+                human: self.author_type.as_deref() == Some("external"),
+                in_roost: false,
+                then: None,
+            }),
+            "open" => FactKind::Act(Act::Open),
+            "pend" => FactKind::Act(Act::Pend),
+            "snooze" => FactKind::Act(Act::Snooze(self.until.unwrap().get())),
+            "resolve" => FactKind::Act(Act::Resolve),
+            other => unreachable!("{other}"),
+        };
+        Fact {
+            order: Order {
+                at: self.order_at.get(),
+                no: self.order_no,
+                id: self.id,
+            },
+            clock_at: self.clock_at.get(),
+            stored_seq: self.stored_seq,
+            kind,
+        }
+    }
+}
+
+/// What is stored of a customer's conversation, as facts.
+async fn facts(db: &TestDb, customer: &str) -> Vec<Fact> {
+    let rows: Vec<StoredFact> = sqlx::query_as(
+        "with mine as (select c.id from conversations c join identities i on i.id = c.identity_id
+                       where i.external_id = $1)
+         select m.id, m.kind, m.author_type, m.order_at, m.order_no, m.stored_seq, null::timestamptz as until,
+                m.order_at as clock_at
+         from messages m where m.conversation_id in (select id from mine)
+         union all
+         select a.id, a.act, null, a.order_at, 0, a.stored_seq, a.until, a.created_at
+         from conversation_acts a where a.conversation_id in (select id from mine)",
+    )
+    .bind(customer)
+    .fetch_all(&mut db.owner().await)
+    .await
+    .unwrap();
+    rows.iter().map(StoredFact::fact).collect()
+}
+
+#[tokio::test]
+async fn with_acts_between_the_end_is_the_fold_of_what_is_stored() {
+    let db = TestDb::new().await;
+    let brand = db.brand("Acme", 1).await;
+    for mix in 0..12 {
+        let customer = format!("91{mix}");
+        let mut arriving = talk(&customer, 24, mix + 50);
+        let mut random = Random(mix + 200);
+        random.shuffle(&mut arriving);
+        for dm in arriving {
+            take_dms(&db, &brand, &[dm]).await;
+            let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+            let act = match random.below(12) {
+                0 | 1 => ActKind::Resolve,
+                2 => ActKind::Pend,
+                3 => ActKind::Snooze(soon),
+                4 => ActKind::Open,
+                _ => continue,
+            };
+            let id: uuid::Uuid = sqlx::query_scalar(
+                "select c.id from conversations c join identities i on i.id = c.identity_id where i.external_id = $1",
+            )
+            .bind(&customer)
+            .fetch_one(&mut db.owner().await)
+            .await
+            .unwrap();
+            db.act(&brand, ConversationId(id), act, brand.members[1])
+                .await;
+        }
+        let folded = fold(&facts(&db, &customer).await);
+        let (state, clocks) = standing(&db, &customer).await;
+        let running = folded.state.running;
+        assert_eq!(
+            state,
+            (
+                folded.state.status.as_str().to_owned(),
+                folded.state.cycle,
+                folded.state.waiting_since.map(Into::into),
+                running.map(|clock| clock.kind.as_str().to_owned()),
+                running.map(|clock| clock.ordinal),
+                running.map(|clock| clock.started_at.into()),
+                folded.state.next_responses,
+            ),
+            "mix {mix}"
+        );
+        let stored: Vec<_> = clocks
+            .iter()
+            .map(|(cycle, kind, ordinal, state, started_at, ..)| {
+                (
+                    *cycle,
+                    kind.clone(),
+                    *ordinal,
+                    *started_at,
+                    state == "running",
+                )
+            })
+            .collect();
+        let mut wanted: Vec<_> = folded
+            .clocks
+            .iter()
+            .map(|one| {
+                let clock = one.clock;
+                let started_at = roost_store::Ts::from(clock.started_at);
+                let kind = clock.kind.as_str().to_owned();
+                (
+                    one.cycle,
+                    kind,
+                    clock.ordinal,
+                    started_at,
+                    one.end.is_none(),
+                )
+            })
+            .collect();
+        wanted.sort_by(|one, other| (one.0, &one.1, one.2).cmp(&(other.0, &other.1, other.2)));
+        assert_eq!(stored, wanted, "mix {mix}");
+    }
+    log(&db, &brand).await;
 }
 
 #[tokio::test]

@@ -211,6 +211,58 @@ async fn a_clock_that_is_not_its_conversations_is_put_to_rest() {
 }
 
 #[tokio::test]
+async fn a_breach_of_a_clock_that_never_was_is_withdrawn_and_never_told_again() {
+    let world = World::new().await;
+    let id = world.waiting_for(3_700).await;
+    let message = world
+        .db
+        .reply(&world.brand, id, world.brand.members[1])
+        .await;
+    assert_eq!(world.fire().await.done, 1);
+    // We had written first: no first response was due, the customer's message waits as any later one.
+    world.db.accept(&world.brand, id, message, ago(3_800)).await;
+    assert_eq!(
+        world.told(id).await,
+        [
+            "sla.started",
+            "sla.breached",
+            "sla.started",
+            "sla.breach_withdrawn",
+            "sla.cancelled"
+        ]
+    );
+    let at_rest = world
+        .count(
+            "select count(*) from sla_clocks
+             where kind = 'first_response' and state = 'cancelled' and breached_at is null and verdict_no = 1
+               and next_fire_at is null and due_at = started_at + interval '1 hour'",
+        )
+        .await;
+    assert_eq!(at_rest, 1);
+    assert_eq!(world.fire().await, Outcome { found: 1, done: 1 });
+    assert_eq!(world.fire().await.found, 0);
+    let breaches = world
+        .count("select count(*) from events where type = 'sla.breached' and data ->> 'kind' = 'first_response'")
+        .await;
+    assert_eq!(breaches, 1);
+}
+
+#[tokio::test]
+async fn what_is_recorded_as_told_is_not_told_again() {
+    let world = World::new().await;
+    let id = world.waiting_for(4_000).await;
+    world
+        .owner_runs(
+            "insert into sla_firings (brand_id, clock_id, what, verdict_no)
+             select brand_id, id, 'breach', 0 from sla_clocks",
+        )
+        .await;
+    assert_eq!(world.fire().await, Outcome { found: 1, done: 0 });
+    assert_eq!(world.fire().await.found, 0);
+    assert_eq!(world.told(id).await, ["sla.started"]);
+}
+
+#[tokio::test]
 async fn one_that_cannot_be_handled_does_not_hold_up_its_neighbours() {
     let world = World::new().await;
     let bad = world.waiting_for(5_000).await;

@@ -77,6 +77,7 @@ impl StoredClock {
             settled_by: None,
             verdict_no: 0,
             is_withdrawn: false,
+            told: Vec::new(),
         };
         stored.next_fire_at = stored.timer().next_fire_at();
         Some(stored)
@@ -152,12 +153,9 @@ impl Ledger {
             }
             ClockEnd::Cancelled(at) => (at, "cancelled", EventType::SlaCancelled),
         };
+        self.review(id, clock, ended_at, cause);
         if ended_at > clock.due_at && clock.breached_at.is_none() {
             self.fire(id, clock, Firing::Breach);
-        } else if state == "met" && clock.breached_at.is_some() {
-            clock.breached_at = None;
-            clock.verdict_no += 1;
-            self.emit(id, EventType::SlaBreachWithdrawn, cause, Some(clock.view()));
         }
         state.clone_into(&mut clock.state);
         clock.settled_at = Some(ended_at);
@@ -165,18 +163,47 @@ impl Ledger {
         self.emit(id, kind, cause, Some(clock.view()));
     }
 
-    /// Tells a warning or a breach once: the row in `sla_firings` is its key.
-    pub fn fire(&mut self, id: ConversationId, clock: &mut StoredClock, firing: Firing) {
-        let Some(conversation) = self.conversations.get(&id) else {
+    /// Looks at a recorded breach anew: withdrawn if the clock had not run out by then, else it stands
+    /// at the due instant that late news may have moved.
+    fn review(
+        &mut self,
+        id: ConversationId,
+        clock: &mut StoredClock,
+        until: Timestamp,
+        cause: &Cause,
+    ) {
+        if clock.breached_at.is_none() {
             return;
+        }
+        if until <= clock.due_at {
+            clock.breached_at = None;
+            clock.verdict_no += 1;
+            // A breach of the next verdict is news again.
+            clock.told.clear();
+            self.emit(id, EventType::SlaBreachWithdrawn, cause, Some(clock.view()));
+        } else {
+            clock.breached_at = Some(clock.due_at);
+        }
+    }
+
+    /// Tells a warning or a breach once, and answers whether it did: the row in `sla_firings` is its
+    /// key, and the conversation's lock lets nobody else write one meanwhile.
+    pub fn fire(&mut self, id: ConversationId, clock: &mut StoredClock, firing: Firing) -> bool {
+        let Some(conversation) = self.conversations.get(&id) else {
+            return false;
         };
-        self.firings.push(FiringRow {
-            brand_id: conversation.brand.0,
-            clock_id: clock.id.0,
-            what: firing.key(),
-            verdict_no: clock.verdict_no,
-            fired_at: self.now,
-        });
+        let key = firing.key();
+        let is_news = !clock.told.contains(&key);
+        if is_news {
+            self.firings.push(FiringRow {
+                brand_id: conversation.brand.0,
+                clock_id: clock.id.0,
+                what: key.clone(),
+                verdict_no: clock.verdict_no,
+                fired_at: self.now,
+            });
+            clock.told.push(key);
+        }
         let kind = match firing {
             Firing::Warning(_) => {
                 clock.warned_at = Some(self.now);
@@ -189,28 +216,33 @@ impl Ledger {
             }
         };
         clock.next_fire_at = clock.timer().next_fire_at();
-        self.emit(id, kind, &Cause::system(), Some(clock.view()));
+        if is_news {
+            self.emit(id, kind, &Cause::system(), Some(clock.view()));
+        }
+        is_news
     }
 
-    /// Fires what is due on a conversation's running clock; answers how many things were told.
-    pub fn fire_due(&mut self, id: ConversationId) -> usize {
+    /// Fires what is due on a conversation's running clock; answers what was told.
+    pub fn fire_due(&mut self, id: ConversationId) -> Vec<Firing> {
         let Some(conversation) = self.conversations.get_mut(&id) else {
-            return 0;
+            return Vec::new();
         };
         let Some(mut clock) = conversation.clock.take() else {
-            return 0;
+            return Vec::new();
         };
-        let firings = clock.timer().fire(self.now);
-        for firing in &firings {
-            self.fire(id, &mut clock, *firing);
-        }
-        if !firings.is_empty() {
+        let due = clock.timer().fire(self.now);
+        let is_due = !due.is_empty();
+        let told = due
+            .into_iter()
+            .filter(|firing| self.fire(id, &mut clock, *firing))
+            .collect();
+        if is_due {
             self.put_clock(id, clock.clone());
         }
         if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.clock = Some(clock);
         }
-        firings.len()
+        told
     }
 
     /// Brings stored clocks to what a fold says, changing only what differs.
@@ -301,24 +333,21 @@ impl Ledger {
     ) -> Option<StoredClock> {
         let before = clock.clone();
         let started_at: Timestamp = wanted.clock.started_at;
-        if clock.started_at != started_at {
+        let is_moved = clock.started_at != started_at;
+        clock.started_by = wanted.started_by.0;
+        if is_moved {
             clock.started_at = started_at;
             clock.due_at = clock.target.due(started_at);
             clock.warn_at = clock.target.warning(started_at);
-            clock.next_fire_at = if clock.state == "running" {
-                clock.timer().next_fire_at()
-            } else {
-                clock.next_fire_at
-            };
-            self.emit(id, EventType::SlaRetargeted, cause, Some(clock.view()));
+            self.review(id, &mut clock, self.now, cause);
         }
-        clock.started_by = wanted.started_by.0;
-        if clock.started_at != before.started_at || !clock.has_ended_like(wanted.end) {
+        if is_moved || !clock.has_ended_like(wanted.end) {
             clock.run_again();
+            if is_moved || wanted.end.is_none() {
+                self.emit(id, EventType::SlaRetargeted, cause, Some(clock.view()));
+            }
             if let Some(end) = wanted.end {
                 self.settle(id, &mut clock, end, cause);
-            } else if before.state != "running" {
-                self.emit(id, EventType::SlaRetargeted, cause, Some(clock.view()));
             }
         }
         if clock != before {

@@ -1,6 +1,6 @@
 //! Reading what a change starts from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -122,6 +122,7 @@ struct ConversationRow {
     customer_read_no: i64,
     origin_kind: Option<String>,
     origin_ref: Option<String>,
+    locked_at: Ts,
 }
 
 impl TryFrom<ConversationRow> for Conversation {
@@ -188,24 +189,50 @@ impl TryFrom<ConversationRow> for Conversation {
     }
 }
 
+/// Locks conversations that a condition names. The outer part runs when all locks are held, so that its
+/// time is later than whatever was written under them before.
+macro_rules! lock_conversations {
+    ($which:literal) => {
+        concat!(
+            "with held as (
+                 select brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id,
+                        assignee_id, assigned_at, queued_at, waiting_reason, version, last_seq, cycle,
+                        cycle_started_at, waiting_since, resolved_at, snoozed_until, clock_kind, clock_ordinal,
+                        clock_started_at, first_response_done, next_responses, last_order_at, last_order_no,
+                        last_order_id, last_inbound_seq, opened_at, preview, last_message_at, has_failed_send,
+                        customer_read_no, origin_kind, origin_ref
+                 from conversations where ",
+            $which,
+            " order by id for update)
+             select brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id,
+                    assignee_id, assigned_at, queued_at, waiting_reason, version, last_seq, cycle,
+                    cycle_started_at, waiting_since, resolved_at, snoozed_until, clock_kind, clock_ordinal,
+                    clock_started_at, first_response_done, next_responses, last_order_at, last_order_no,
+                    last_order_id, last_inbound_seq, opened_at, preview, last_message_at, has_failed_send,
+                    customer_read_no, origin_kind, origin_ref, clock_timestamp() as locked_at
+             from held order by id"
+        )
+    };
+}
+
+/// Conversations that are locked now, and a time that is later than all locks.
+pub(super) struct Locked {
+    pub(super) conversations: Vec<Conversation>,
+    pub(super) at: Option<Timestamp>,
+}
+
 pub(super) async fn lock_ids(
     connection: &mut PgConnection,
     brand: BrandId,
     ids: &[ConversationId],
-) -> Result<Vec<Conversation>, StoreError> {
+) -> Result<Locked, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let rows: Vec<ConversationRow> = sqlx::query_as(
-        "select brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id, assignee_id,
-                assigned_at, queued_at, waiting_reason, version, last_seq, cycle, cycle_started_at, waiting_since,
-                resolved_at, snoozed_until, clock_kind, clock_ordinal, clock_started_at, first_response_done,
-                next_responses, last_order_at, last_order_no, last_order_id, last_inbound_seq, opened_at, preview,
-                last_message_at, has_failed_send, customer_read_no, origin_kind, origin_ref
-         from conversations where brand_id = $1 and id = any($2) order by id for update",
-    )
-    .bind(brand.0)
-    .bind(ids)
-    .fetch_all(&mut *connection)
-    .await?;
+    let rows: Vec<ConversationRow> =
+        sqlx::query_as(lock_conversations!("brand_id = $1 and id = any ($2)"))
+            .bind(brand.0)
+            .bind(ids)
+            .fetch_all(&mut *connection)
+            .await?;
     with_clocks(connection, rows).await
 }
 
@@ -214,18 +241,12 @@ pub(super) async fn lock_ids(
 pub(super) async fn lock_identities(
     connection: &mut PgConnection,
     keys: &[IdentityKey],
-) -> Result<Vec<Conversation>, StoreError> {
+) -> Result<Locked, StoreError> {
     let brands: Vec<Uuid> = keys.iter().map(|key| key.brand.0).collect();
     let channels: Vec<Uuid> = keys.iter().map(|key| key.channel.0).collect();
     let identities: Vec<Uuid> = keys.iter().map(|key| key.identity.0).collect();
-    let rows: Vec<ConversationRow> = sqlx::query_as(
-        "select brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id, assignee_id,
-                assigned_at, queued_at, waiting_reason, version, last_seq, cycle, cycle_started_at, waiting_since,
-                resolved_at, snoozed_until, clock_kind, clock_ordinal, clock_started_at, first_response_done,
-                next_responses, last_order_at, last_order_no, last_order_id, last_inbound_seq, opened_at, preview,
-                last_message_at, has_failed_send, customer_read_no, origin_kind, origin_ref
-         from conversations
-         where (brand_id, id) in (
+    let rows: Vec<ConversationRow> = sqlx::query_as(lock_conversations!(
+        "(brand_id, id) in (
              select found.brand_id, found.id
              from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as wanted (brand_id, channel_id, identity_id)
              cross join lateral (
@@ -233,9 +254,8 @@ pub(super) async fn lock_identities(
                  where c.brand_id = wanted.brand_id and c.channel_id = wanted.channel_id
                    and c.identity_id = wanted.identity_id and c.surface = 'dm'
                  order by (c.status <> 'resolved') desc, c.opened_at desc, c.id desc limit 4
-             ) found)
-         order by id for update",
-    )
+             ) found)"
+    ))
     .bind(brands)
     .bind(channels)
     .bind(identities)
@@ -247,7 +267,8 @@ pub(super) async fn lock_identities(
 async fn with_clocks(
     connection: &mut PgConnection,
     rows: Vec<ConversationRow>,
-) -> Result<Vec<Conversation>, StoreError> {
+) -> Result<Locked, StoreError> {
+    let at = rows.iter().map(|row| row.locked_at.get()).max();
     // Most messages come to a conversation whose clock runs or is blank; only those rows are read.
     let running: Vec<(Uuid, Uuid)> = rows
         .iter()
@@ -261,13 +282,13 @@ async fn with_clocks(
             clocks.insert(id, StoredClock::try_from(row)?);
         }
     }
-    rows.into_iter()
-        .map(|row| {
-            let mut conversation = Conversation::try_from(row)?;
-            conversation.clock = clocks.remove(&conversation.id);
-            Ok(conversation)
-        })
-        .collect()
+    let conversations = rows.into_iter().map(|row| {
+        let mut conversation = Conversation::try_from(row)?;
+        conversation.clock = clocks.remove(&conversation.id);
+        Ok(conversation)
+    });
+    let conversations = conversations.collect::<Result<_, StoreError>>()?;
+    Ok(Locked { conversations, at })
 }
 
 #[derive(sqlx::FromRow)]
@@ -293,6 +314,7 @@ struct ClockRow {
     settled_by: Option<Uuid>,
     verdict_no: i32,
     is_withdrawn: bool,
+    told: Vec<String>,
 }
 
 impl TryFrom<ClockRow> for StoredClock {
@@ -322,6 +344,7 @@ impl TryFrom<ClockRow> for StoredClock {
             settled_by: row.settled_by,
             verdict_no: row.verdict_no,
             is_withdrawn: row.is_withdrawn,
+            told: row.told,
         })
     }
 }
@@ -335,7 +358,9 @@ async fn clock_rows(
     Ok(sqlx::query_as(
         "select k.id, k.conversation_id, k.cycle, k.kind, k.ordinal, k.state, k.policy_id, k.target_seconds,
                 k.warning_percent, k.started_at, k.started_by, k.due_at, k.warn_at, k.next_fire_at, k.warned_at,
-                k.breached_at, k.fired_at, k.settled_at, k.settled_by, k.verdict_no, k.is_withdrawn
+                k.breached_at, k.fired_at, k.settled_at, k.settled_by, k.verdict_no, k.is_withdrawn,
+                array(select f.what from sla_firings f
+                      where f.brand_id = k.brand_id and f.clock_id = k.id and f.verdict_no = k.verdict_no) as told
          from unnest($1::uuid[], $2::uuid[]) as wanted (brand_id, conversation_id)
          join sla_clocks k using (brand_id, conversation_id)
          where not k.is_withdrawn and (k.state = 'running' or not $3)
@@ -348,7 +373,7 @@ async fn clock_rows(
     .await?)
 }
 
-/// Every clock of these conversations.
+/// Every clock of these conversations but those that were withdrawn.
 pub(super) async fn clocks(
     connection: &mut PgConnection,
     of: &[(BrandId, ConversationId)],
@@ -378,7 +403,7 @@ pub(super) async fn facts(
         order_at: Ts,
         order_no: i64,
         stored_seq: i64,
-        created_at: Ts,
+        known_at: Ts,
     }
     let (brands, ids): (Vec<Uuid>, Vec<Uuid>) =
         of.iter().map(|(brand, id)| (brand.0, id.0)).unzip();
@@ -387,9 +412,7 @@ pub(super) async fn facts(
              select * from unnest($1::uuid[], $2::uuid[]) as w (brand_id, conversation_id)
          )
          select m.conversation_id, m.id, m.kind, m.author_type, o.then_status, o.then_until as until,
-                m.order_at, m.order_no, m.stored_seq,
-                -- A reply may wait long before the platform takes it: its time is never ahead of us.
-                case when o.message_id is null then m.created_at else greatest(m.created_at, m.order_at) end as created_at
+                m.order_at, m.order_no, m.stored_seq, coalesce(o.settled_at, m.created_at) as known_at
          from wanted join messages m using (brand_id, conversation_id)
          left join outbound_messages o on o.brand_id = m.brand_id and o.message_id = m.id
          where not m.is_history
@@ -405,22 +428,26 @@ pub(super) async fn facts(
     .await?;
     let mut found: HashMap<ConversationId, Vec<Fact>> = HashMap::new();
     for row in rows {
-        let at = row.order_at.get();
-        let kind = match row.kind.as_str() {
-            "inbound" => FactKind::Inbound(MessageId(row.id)),
+        let (at, known_at) = (row.order_at.get(), row.known_at.get());
+        let (kind, clock_at) = match row.kind.as_str() {
+            "inbound" => (
+                FactKind::Inbound(MessageId(row.id)),
+                clamp_for_clocks(at, known_at),
+            ),
             "reply" | "automatic" => {
                 let author = row.author_type.as_deref();
-                FactKind::Reply(Reply {
+                let reply = Reply {
                     message: MessageId(row.id),
                     human: matches!(author, Some("member" | "external")),
                     in_roost: author == Some("member"),
                     then: then(row.then_status.as_deref(), row.until.map(Ts::get)),
-                })
+                };
+                (FactKind::Reply(reply), clamp_for_clocks(at, known_at))
             }
             act => {
                 let kind = ActKind::parse(act, row.until.map(Ts::get))
                     .ok_or_else(|| StoreError::Corrupt(format!("act {act}")))?;
-                FactKind::Act(kind.act())
+                (FactKind::Act(kind.act()), known_at)
             }
         };
         found
@@ -432,12 +459,33 @@ pub(super) async fn facts(
                     no: row.order_no,
                     id: row.id,
                 },
-                clock_at: clamp_for_clocks(at, row.created_at.get()),
+                clock_at,
                 stored_seq: row.stored_seq,
                 kind,
             });
     }
     Ok(found)
+}
+
+/// Those of these conversations whose customer has another over the same channel that isn't resolved.
+pub(super) async fn superseded(
+    connection: &mut PgConnection,
+    of: &[(BrandId, ConversationId)],
+) -> Result<HashSet<ConversationId>, StoreError> {
+    let (brands, ids): (Vec<Uuid>, Vec<Uuid>) =
+        of.iter().map(|(brand, id)| (brand.0, id.0)).unzip();
+    let found: Vec<Uuid> = sqlx::query_scalar(
+        "select c.id from unnest($1::uuid[], $2::uuid[]) as w (brand_id, id)
+         join conversations c using (brand_id, id)
+         join conversations o on o.brand_id = c.brand_id and o.channel_id = c.channel_id
+              and o.identity_id = c.identity_id and o.surface = c.surface
+         where o.id <> c.id and o.status <> 'resolved'",
+    )
+    .bind(brands)
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().map(ConversationId).collect())
 }
 
 /// What an author asked for together with a reply, as it is stored.

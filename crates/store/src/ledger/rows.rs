@@ -2,7 +2,7 @@
 //! that most messages write go as an array for each column, the others as one JSON array a table.
 
 use jiff::{SignedDuration, Timestamp};
-use roost_domain::conversation::{Act, Fact, FactKind, Order, clamp_for_clocks};
+use roost_domain::conversation::{Act, Fact, FactKind, Order};
 use roost_domain::event::EventType;
 use roost_domain::ids::{MemberId, MessageId};
 use serde::Serialize;
@@ -330,6 +330,8 @@ pub(super) struct ActRow {
 }
 
 impl ActRow {
+    /// An act of an instant. Its place is after all that the conversation has, whatever the
+    /// platform's times say: who acted saw it.
     pub(super) fn new(
         conversation: &Conversation,
         now: Timestamp,
@@ -366,7 +368,7 @@ impl ActRow {
                 no: 0,
                 id: self.id,
             },
-            clock_at: clamp_for_clocks(self.order_at, self.created_at),
+            clock_at: self.created_at,
             stored_seq: self.stored_seq,
             kind: FactKind::Act(kind.act()),
         }

@@ -6,6 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::stray;
+use crate::conversation_acts::lock_identity;
 use crate::error::StoreError;
 use crate::ledger::{Cause, Ledger};
 use crate::settle::{self, Accepted};
@@ -30,7 +31,7 @@ struct Row {
     needs_decision: bool,
 }
 
-/// The conversation's lock first, then the message's. Its conversation never changes.
+/// The customer's lock first, then the conversation's, then the message's. Its conversation never changes.
 async fn lock(
     tx: &mut BrandTx,
     message: MessageId,
@@ -46,6 +47,7 @@ async fn lock(
     let Some(conversation) = conversation.map(ConversationId) else {
         return Ok(None);
     };
+    lock_identity(tx.conn(), brand, conversation).await?;
     let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
     ledger.lock(tx.conn(), brand, &[conversation]).await?;
     let row: Row = sqlx::query_as(

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::stray::{self, Stray};
 use super::take::Doubt;
 use super::{Due, rules};
+use crate::conversation_acts::lock_identity;
 use crate::error::StoreError;
 use crate::ledger::{Actor, Cause, Ledger};
 use crate::settle::{self, Accepted};
@@ -124,6 +125,7 @@ pub async fn settle_doubt(
             Box::pin(async move {
                 let due = doubt.due;
                 let cause = Cause::new(Actor::System, doubt.request_id.clone());
+                lock_identity(tx.conn(), due.brand, due.conversation).await?;
                 let mut ledger = Ledger::begin(tx.conn(), &[due.brand]).await?;
                 ledger
                     .lock(tx.conn(), due.brand, &[due.conversation])

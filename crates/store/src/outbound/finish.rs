@@ -9,6 +9,7 @@ use super::ending::{Answer, Ending, Pause};
 use super::take::Claimed;
 use super::{Terms, rules, stray};
 use crate::budgets;
+use crate::conversation_acts::lock_identity;
 use crate::error::StoreError;
 use crate::events::append_subject_event;
 use crate::ledger::{Actor, Cause, Ledger};
@@ -34,6 +35,8 @@ pub async fn finish(
         .brand(claimed.due.brand, move |tx| {
             Box::pin(async move {
                 let due = claimed.due;
+                // What an accepted reply asks for may reopen its conversation.
+                lock_identity(tx.conn(), due.brand, due.conversation).await?;
                 let mut ledger = Ledger::begin(tx.conn(), &[due.brand]).await?;
                 ledger
                     .lock(tx.conn(), due.brand, &[due.conversation])

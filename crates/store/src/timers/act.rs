@@ -50,14 +50,13 @@ pub async fn fire(tx: &mut BrandTx, due: &[DueClock]) -> Result<Fired, StoreErro
         else {
             continue;
         };
-        for firing in running.timer().fire(ledger.now) {
+        for firing in ledger.fire_due(clock.conversation) {
             let due_at = match firing {
                 Firing::Warning(_) => running.warn_at,
                 Firing::Breach => running.due_at,
             };
             fired.told.push((firing, ledger.now.duration_since(due_at)));
         }
-        ledger.fire_due(clock.conversation);
     }
     let now = Ts::from(ledger.now);
     ledger.flush(tx.conn()).await?;
@@ -84,19 +83,23 @@ pub async fn fire(tx: &mut BrandTx, due: &[DueClock]) -> Result<Fired, StoreErro
 pub async fn wake(tx: &mut BrandTx, due: &[ConversationId]) -> Result<usize, StoreError> {
     let (mut ledger, held) = take(tx, due).await?;
     let cause = Cause::system();
-    let mut woken = 0;
-    for id in due.iter().filter(|id| held.contains(id)) {
-        let is_over = ledger.get(*id).is_some_and(|conversation| {
-            let state = conversation.state;
-            state.status == Status::Snoozed
-                && state.snoozed_until.is_some_and(|until| until <= ledger.now)
-        });
-        if is_over {
-            ledger.act(*id, ActKind::Wake, None, &cause);
-            woken += 1;
+    let is_snoozed = |ledger: &Ledger, id: ConversationId| {
+        ledger
+            .get(id)
+            .is_some_and(|conversation| conversation.state.status == Status::Snoozed)
+    };
+    let mut over = Vec::new();
+    for id in due.iter().copied().filter(|id| held.contains(id)) {
+        let ends = ledger
+            .get(id)
+            .and_then(|conversation| conversation.state.snoozed_until);
+        if is_snoozed(&ledger, id) && ends.is_some_and(|until| until <= ledger.now) {
+            ledger.act(id, ActKind::Wake, None, &cause);
+            over.push(id);
         }
     }
     ledger.refold(tx.conn(), &cause).await?;
+    let woken = over.iter().filter(|id| !is_snoozed(&ledger, **id)).count();
     ledger.flush(tx.conn()).await?;
     Ok(woken)
 }
