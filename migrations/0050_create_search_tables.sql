@@ -60,7 +60,6 @@ create index conversation_attributes_value_idx
 
 create index conversations_updated_idx on conversations (brand_id, updated_at desc, id desc);
 create index conversations_waiting_idx on conversations (brand_id, waiting_since, id) where waiting_since is not null;
-create index conversations_contact_idx on conversations (brand_id, contact_id);
 create index conversations_failed_idx on conversations (brand_id, id) where has_failed_send;
 create index sla_clocks_running_due_idx on sla_clocks (brand_id, due_at, conversation_id) where state = 'running';
 create index sla_clocks_risk_idx on sla_clocks (brand_id, conversation_id)

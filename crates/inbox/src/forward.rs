@@ -31,11 +31,6 @@ impl GiveBack {
         self.0.send_modify(|round| *round += 1);
     }
 
-    /// Whether a part was handed out since.
-    pub(crate) fn is_current(&self, part: &Part) -> bool {
-        self.is_round(part.round)
-    }
-
     /// Whether what was handed out in a round is still the worker's.
     pub(crate) fn is_round(&self, round: u64) -> bool {
         round == *self.0.borrow()
@@ -132,7 +127,7 @@ mod tests {
                 .await
                 .expect("everything to be delivered again")
                 .unwrap();
-            if give_back.is_current(&part) {
+            if give_back.is_round(part.round) {
                 assert!(part.deliveries.iter().all(|delivery| delivery.redelivered));
                 again.extend(part.deliveries);
             }

@@ -7,7 +7,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
+use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 use roost_domain::role::Permission;
 
 use super::actor::{Identity, Who};
@@ -44,7 +44,7 @@ pub(crate) async fn admit(
             }
             next.call(request).await?.map_into_boxed_body()
         }
-        Err(problem) => request.into_response(HttpResponse::from_error(problem)),
+        Err(problem) => ServiceResponse::from_err(problem, request.into_parts().0),
     };
     tally.show(response.headers_mut());
     Ok(response)

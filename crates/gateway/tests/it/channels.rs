@@ -47,9 +47,12 @@ pub(crate) async fn key(gateway: &Gateway, brand: &Brand, mode: &str, scopes: &[
     }
 }
 
-/// Actions of the brand's audit log, oldest first.
+/// Actions of the brand's audit log, oldest first; but for signing up and in.
 pub(crate) async fn audited(gateway: &Gateway, brand: &Brand) -> Vec<String> {
-    sqlx::query_scalar("select action from audit_log where brand_id = $1 order by seq")
+    sqlx::query_scalar(
+        "select action from audit_log
+         where brand_id = $1 and action <> 'brand.signed_up' and action not like 'session.%' order by seq",
+    )
         .bind(brand.owner.brand.0)
         .fetch_all(&mut gateway.db.owner().await)
         .await

@@ -356,7 +356,7 @@ async fn a_team_with_unresolved_conversations_goes_only_into_another() {
         lines,
         [
             "team.deleted",
-            "channel.changed",
+            "channel.updated",
             "team.created",
             "team.created"
         ]

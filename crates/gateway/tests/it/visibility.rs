@@ -266,6 +266,13 @@ impl Scene {
                 json!({ "message_id": message }),
             ),
             (Method::PUT, "/v1/conversations/{id}/typing", json!({})),
+            (Method::PUT, "/v1/conversations/{id}/viewing", json!({})),
+            (Method::POST, "/v1/conversations/{id}/undo", json!({})),
+            (
+                Method::POST,
+                "/v1/conversations/{id}/no-reply-needed",
+                json!({}),
+            ),
             (Method::GET, "/v1/messages/{id}", Value::Null),
             (
                 Method::POST,

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use roost_domain::ids::InvitationId;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::customer::writes;
 use crate::document::{Document, Operation};
@@ -15,23 +17,31 @@ const CANARY: &str = "canary-7c1d";
 
 /// What the `{id}` of an address names: the longest matching beginning counts.
 const PATHS: &[(&str, &str)] = &[
+    ("/v1/api-keys/", "key"),
     ("/v1/attribute-definitions/", "attr"),
+    ("/v1/audit-log/", "aud"),
     ("/v1/canned-replies/", "can"),
     ("/v1/channels/", "chan"),
     ("/v1/contact-merges/", "mrg"),
     ("/v1/contacts/", "cont"),
     ("/v1/conversations/", "conv"),
+    ("/v1/invitations/", "inv"),
     ("/v1/labels/", "lbl"),
+    ("/v1/me/sessions/", "ses"),
     ("/v1/members/", "mem"),
     ("/v1/messages/", "msg"),
     ("/v1/saved-filters/", "flt"),
+    ("/v1/skills/", "skl"),
     ("/v1/teams/", "team"),
+    ("/v1/x-apps/", "xapp"),
 ];
 
 /// What the ids in queries and bodies name.
 const FIELDS: &[(&str, &str)] = &[
+    ("actor_id", "mem"),
     ("assignee_id", "mem"),
     ("channel_id", "chan"),
+    ("channel_ids", "chan"),
     ("contact_id", "cont"),
     ("conversation_id", "conv"),
     ("member_id", "mem"),
@@ -40,12 +50,14 @@ const FIELDS: &[(&str, &str)] = &[
     ("merged_id", "cont"),
     ("message_id", "msg"),
     ("survivor_id", "cont"),
+    ("target_id", "lbl"),
     ("team_id", "team"),
     ("team_ids", "team"),
+    ("x_app_id", "xapp"),
 ];
 
-/// Ends in `_id` and is a name that the brand gives, or says which seat to sign in to.
-const NO_IDS: &[&str] = &["external_id", "brand_id"];
+/// Ends in `_id` and is a name that the brand or the platform gives, or says which seat to sign in to.
+const NO_IDS: &[&str] = &["app_id", "external_id", "brand_id", "platform_user_id"];
 
 /// Bodies for operations whose smallest body changes nothing or isn't allowed.
 fn body_of(operation: &Operation, ours: &Things) -> Option<Value> {
@@ -55,6 +67,27 @@ fn body_of(operation: &Operation, ours: &Things) -> Option<Value> {
         "PUT /v1/conversations/{id}/read" => json!({ "message_id": ours.id("msg") }),
         "PATCH /v1/conversations/{id}" => json!({ "priority": "high" }),
         "PUT /v1/members/{id}/presence" => json!({ "status": "away" }),
+        "POST /v1/api-keys" => json!({
+            "name": "x", "mode": "live", "role": "agent", "scopes": ["settings:read"],
+        }),
+        "POST /v1/attribute-definitions" => json!({
+            "subject": "contact", "key": "size", "name": "Size", "type": "text",
+        }),
+        "POST /v1/canned-replies" | "PATCH /v1/canned-replies/{id}" => json!({
+            "title": "Thanks", "shortcut": "thanks", "text": "Thank you!",
+        }),
+        "POST /v1/canned-replies/{id}/render" => json!({ "conversation_id": ours.id("conv") }),
+        "POST /v1/channels/{id}/sandbox-messages" => json!({
+            "from": { "handle": "casey" }, "text": "x",
+        }),
+        "POST /v1/contact-merges" => json!({
+            "survivor_id": ours.id("cont"), "merged_id": "cont_01h455vb4pex5vsknk084sn02r",
+        }),
+        "POST /v1/conversations" => json!({
+            "channel_id": ours.id("chan"), "contact_id": ours.id("cont"), "text": "x",
+        }),
+        "POST /v1/invitations" => json!({ "email": "new@ours.example", "role": "agent" }),
+        "PATCH /v1/members/{id}" => json!({ "capacity": 3 }),
         _ => return None,
     })
 }
@@ -81,14 +114,87 @@ async fn things(gateway: &Gateway, brand: &Brand, text: &str) -> Things {
         .await;
     let conversation = gateway.get(owner, &thread).await.body;
     let text_of = |value: &Value| value.as_str().unwrap().to_owned();
-    Things(BTreeMap::from([
+    let mut made = BTreeMap::new();
+    for (prefix, path, body) in [
+        (
+            "attr",
+            "/v1/attribute-definitions",
+            json!({ "subject": "conversation", "key": "note", "name": text, "type": "text" }),
+        ),
+        (
+            "can",
+            "/v1/canned-replies",
+            json!({ "title": text, "shortcut": "hi", "text": text }),
+        ),
+        (
+            "flt",
+            "/v1/saved-filters",
+            json!({ "name": text, "filter": { "status": ["open"] } }),
+        ),
+        (
+            "lbl",
+            "/v1/labels",
+            json!({ "name": text, "color": "#00aa00" }),
+        ),
+        ("skl", "/v1/skills", json!({ "name": text })),
+        (
+            "key",
+            "/v1/api-keys",
+            json!({ "name": text, "mode": "live", "role": "agent", "scopes": ["settings:read"] }),
+        ),
+        (
+            "xapp",
+            "/v1/x-apps",
+            json!({
+                "name": text, "app_id": "12345", "consumer_key": "consumer-key-1",
+                "consumer_secret": "consumer-secret-1",
+            }),
+        ),
+    ] {
+        let answer = gateway.post(owner, path, body).await;
+        assert_eq!(answer.status, 201, "{path}: {}", answer.text);
+        made.insert(prefix, text_of(&answer.body["id"]));
+    }
+    writes(gateway, brand, "78", text).await;
+    writes(gateway, brand, "79", text).await;
+    let contacts = gateway.get(owner, "/v1/contacts?sort=name").await.ids();
+    let pair = json!({ "survivor_id": contacts[1], "merged_id": contacts[2] });
+    let merge = gateway.post(owner, "/v1/contact-merges", pair).await;
+    assert_eq!(merge.status, 201, "{}", merge.text);
+    let sessions = gateway.get(owner, "/v1/me/sessions").await;
+    let lines = gateway.get(owner, "/v1/audit-log").await;
+    made.extend([
+        ("mrg", text_of(&merge.body["id"])),
+        ("ses", text_of(&sessions.body["data"][0]["id"])),
+        ("aud", text_of(&lines.body["data"][0]["id"])),
+        ("inv", invitation(gateway, brand).await),
+    ]);
+    made.extend([
         ("chan", brand.channel.to_string()),
         ("cont", text_of(&conversation["contact"]["id"])),
         ("conv", text_of(&conversation["id"])),
         ("mem", owner.member.to_string()),
         ("msg", text_of(&reply.body["id"])),
         ("team", brand.team.to_string()),
-    ]))
+    ]);
+    Things(made)
+}
+
+/// One as the database has it: inviting wants a proven mail address.
+async fn invitation(gateway: &Gateway, brand: &Brand) -> String {
+    let id = InvitationId(Uuid::now_v7());
+    sqlx::query(
+        "insert into invitations (brand_id, id, email, role, team_ids, token_hash, invited_by, expires_at)
+         values ($1, $2, $3, 'agent', '{}', sha256($2::text::bytea), $4, now() + interval '1 hour')",
+    )
+    .bind(brand.owner.brand.0)
+    .bind(id.0)
+    .bind(format!("{}@{CANARY}.example", id.0.simple()))
+    .bind(brand.owner.member.0)
+    .execute(&mut gateway.db.owner().await)
+    .await
+    .unwrap();
+    id.to_string()
 }
 
 fn missing(prefix: &str) -> String {
@@ -249,7 +355,7 @@ async fn another_brands_ids_answer_as_missing_ones_wherever_an_id_is_taken() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_but_the_public_routes_answers_without_a_good_token() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::start_with(&[("ROOST_ADDRESS_REQUESTS_PER_MINUTE", "100000")]).await;
     let brand = gateway.brand("Harbor").await;
     let revoked = gateway.api_key(&brand, "owner", None).await;
     gateway.revoke(&revoked).await;
