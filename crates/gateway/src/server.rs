@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::app::{App, Deps};
 use crate::problem::{Code, Problem};
+use crate::routes::Route;
 use crate::{edge, mail, routes, stream, upkeep};
 
 /// Serves the API on the configured address until shutdown.
@@ -64,12 +65,14 @@ pub async fn serve(deps: Deps, listener: TcpListener, shutdown: Shutdown) -> any
 
 /// Where no route leads: 405 where only the method is wrong.
 async fn nowhere(request: HttpRequest) -> Result<(), Problem> {
-    let mut methods: Vec<String> = routes::ROUTES
-        .iter()
-        .filter(|route| ResourceDef::new(route.path).is_match(request.path()))
-        .map(|route| route.verb.to_uppercase())
-        .collect();
-    methods.dedup();
+    // An address of its own is no id of a thing beside it.
+    let is_own = |route: &&Route| route.path == request.path();
+    let is_match = |route: &&Route| ResourceDef::new(route.path).is_match(request.path());
+    let mut here: Vec<&Route> = routes::ROUTES.iter().filter(is_own).collect();
+    if here.is_empty() {
+        here = routes::ROUTES.iter().filter(is_match).collect();
+    }
+    let methods: Vec<String> = here.iter().map(|route| route.verb.to_uppercase()).collect();
     Err(if methods.is_empty() {
         Problem::not_found()
     } else {

@@ -52,17 +52,19 @@ pub(crate) struct Proof {
 /// A second factor that isn't on yet.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Begun {
-    /// In base 32, to type.
-    #[schema(example = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")]
+    /// In base 32, to type. A repeated request isn't told.
+    #[schema(required = false, example = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")]
     secret: String,
-    /// The same, to show as a QR code.
+    /// The same, to show as a QR code. A repeated request isn't told.
+    #[schema(required = false)]
     otpauth_url: String,
 }
 
 /// Codes that are shown once.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RecoveryCodes {
-    /// Each stands in for a code of the app, once.
+    /// Each stands in for a code of the app, once. A repeated request isn't told.
+    #[schema(required = false)]
     recovery_codes: Vec<String>,
 }
 
