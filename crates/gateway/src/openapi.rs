@@ -109,7 +109,11 @@ fn describe(operation: &mut Value, route: &Route) {
         ]);
     }
     if is_post {
-        common.extend([Code::IdempotencyInProgress, Code::IdempotencyKeyReused]);
+        common.extend([
+            Code::IdempotencyInProgress,
+            Code::IdempotencyKeyReused,
+            Code::Erased,
+        ]);
     }
     // Unsafe methods are refused to foreign pages.
     if route.verb != "get" {

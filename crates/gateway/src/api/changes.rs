@@ -21,7 +21,7 @@ use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, if_match};
 use crate::problem::{Code, Fault, Problem, ProblemBody};
 use crate::wire::conversation::{
-    BulkChange, BulkItemView, BulkView, ConversationPatch, ConversationView, LabelPatch,
+    BulkChange, BulkItemView, BulkView, ConversationPatch, ConversationView, LabelsPatch,
 };
 
 /// Longest snooze.
@@ -88,7 +88,7 @@ impl ConversationPatch {
     }
 }
 
-fn read_labels(checks: &mut Checks, at: &str, labels: LabelPatch) -> Option<LabelChange> {
+fn read_labels(checks: &mut Checks, at: &str, labels: LabelsPatch) -> Option<LabelChange> {
     let mut read = |part: &str, ids: Vec<String>| -> BTreeSet<LabelId> {
         if ids.len() > MAX_NAMES {
             checks.fault(
@@ -101,8 +101,8 @@ fn read_labels(checks: &mut Checks, at: &str, labels: LabelPatch) -> Option<Labe
             .collect()
     };
     Some(match labels {
-        LabelPatch::All(ids) => LabelChange::Set(read("", ids)),
-        LabelPatch::Some(edit) => LabelChange::Edit {
+        LabelsPatch::All(ids) => LabelChange::Set(read("", ids)),
+        LabelsPatch::Some(edit) => LabelChange::Edit {
             add: read("/add", edit.add),
             remove: read("/remove", edit.remove),
         },

@@ -265,7 +265,14 @@ fn repeat(kept: KeptAnswer, body: Option<Vec<u8>>) -> Result<HttpResponse, Probl
         response.insert_header((ETAG, etag));
     }
     let Some(body) = body else {
-        return Ok(response.finish());
+        if status == StatusCode::NO_CONTENT {
+            return Ok(response.finish());
+        }
+        // It spoke of somebody who was erased since; what it did stays done.
+        return Err(Problem::with(
+            Code::Erased,
+            "It was done before; what was answered then was erased",
+        ));
     };
     response.content_type(if status.is_success() {
         "application/json"

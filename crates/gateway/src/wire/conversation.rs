@@ -189,7 +189,7 @@ pub(crate) struct ConversationPatch {
     #[schema(value_type = Option<String>)]
     pub(crate) snooze_until: Option<Option<String>>,
     /// Ids: all of them, or some to add and some to remove.
-    pub(crate) labels: Option<LabelPatch>,
+    pub(crate) labels: Option<LabelsPatch>,
     /// Names of the skills that it wants, first things first.
     #[schema(max_items = 100)]
     pub(crate) skills: Option<Vec<String>>,
@@ -205,7 +205,7 @@ pub(crate) struct ConversationPatch {
 /// A change of labels.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
-pub(crate) enum LabelPatch {
+pub(crate) enum LabelsPatch {
     /// These and no others.
     All(Vec<String>),
     /// Some more, some less: two writers don't undo each other.

@@ -61,7 +61,7 @@ impl Document {
             return value.clone();
         }
         match type_of(schema) {
-            "object" => {
+            _ if schema["properties"].is_object() => {
                 let required = schema["required"].as_array().cloned().unwrap_or_default();
                 let fields: Map<String, Value> = required
                     .iter()
@@ -70,6 +70,7 @@ impl Document {
                     .collect();
                 Value::Object(fields)
             }
+            "object" => json!({}),
             "array" => json!([]),
             "integer" | "number" => schema.get("minimum").cloned().unwrap_or(json!(1)),
             "boolean" => json!(true),
