@@ -76,10 +76,14 @@ impl TryFrom<Row> for KeyGrant {
 /// # Errors
 /// When the database fails.
 pub async fn resolve(tx: &mut SystemTx, hash: &[u8]) -> Result<Option<KeyGrant>, StoreError> {
-    let row: Option<Row> = sqlx::query_as("select * from api_key_resolve($1)")
-        .bind(hash)
-        .fetch_optional(tx.conn())
-        .await?;
+    let row: Option<Row> = sqlx::query_as(
+        "select brand_id, key_id, member_id, role,
+                mode, scopes, team_ids, channel_ids
+         from api_key_resolve($1)",
+    )
+    .bind(hash)
+    .fetch_optional(tx.conn())
+    .await?;
     row.map(TryInto::try_into).transpose()
 }
 

@@ -56,11 +56,13 @@ pub async fn claim(
     most: i32,
     lease_seconds: i32,
 ) -> Result<Vec<DueMail>, StoreError> {
-    Ok(sqlx::query_as("select * from mail_claim($1, $2)")
-        .bind(most)
-        .bind(lease_seconds)
-        .fetch_all(tx.conn())
-        .await?)
+    Ok(
+        sqlx::query_as("select id, kind, body, attempts, age_seconds from mail_claim($1, $2)")
+            .bind(most)
+            .bind(lease_seconds)
+            .fetch_all(tx.conn())
+            .await?,
+    )
 }
 
 /// Removes a mail that was taken or given up.

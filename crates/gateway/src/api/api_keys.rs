@@ -205,6 +205,7 @@ pub(crate) async fn create(
     body: Body<CreateApiKey>,
 ) -> Result<HttpResponse, Problem> {
     actor.person()?;
+    actor.require_fresh()?;
     let body = body.0;
     let mut checks = Checks::default();
     let name = checks.line("/name", &body.name, 1, 200);
@@ -294,6 +295,7 @@ pub(crate) async fn patch(
         .brand(actor.brand, move |tx| Box::pin(find(tx, id)))
         .await?;
     actor.person()?;
+    actor.require_fresh()?;
     if !actor.role.covers(before.role) {
         return Err(Problem::new(Code::Forbidden));
     }

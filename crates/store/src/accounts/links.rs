@@ -101,10 +101,12 @@ pub async fn peek_reset(
     conn: &mut PgConnection,
     hash: &[u8],
 ) -> Result<Option<ResetOf>, StoreError> {
-    Ok(sqlx::query_as("select * from account_reset_peek($1)")
-        .bind(hash)
-        .fetch_optional(conn)
-        .await?)
+    Ok(
+        sqlx::query_as("select user_id, email, full_name from account_reset_peek($1)")
+            .bind(hash)
+            .fetch_optional(conn)
+            .await?,
+    )
 }
 
 /// Uses up a reset link: a new password; every session ends. Whose it was.

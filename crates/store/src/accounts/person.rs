@@ -33,10 +33,12 @@ impl std::fmt::Debug for StoredUser {
 /// # Errors
 /// When the database fails.
 pub async fn find_user(tx: &mut SystemTx, email: &str) -> Result<Option<StoredUser>, StoreError> {
-    Ok(sqlx::query_as("select * from auth_find_user($1)")
-        .bind(email)
-        .fetch_optional(tx.conn())
-        .await?)
+    Ok(sqlx::query_as(
+        "select user_id, full_name, password_hash, totp_secret from auth_find_user($1)",
+    )
+    .bind(email)
+    .fetch_optional(tx.conn())
+    .await?)
 }
 
 /// A person who has proven who they are.
@@ -71,10 +73,14 @@ impl std::fmt::Debug for Person {
 /// # Errors
 /// When the database fails.
 pub async fn find(conn: &mut PgConnection, user: UserId) -> Result<Option<Person>, StoreError> {
-    Ok(sqlx::query_as("select * from account_find($1)")
-        .bind(user.0)
-        .fetch_optional(conn)
-        .await?)
+    Ok(sqlx::query_as(
+        "select email, full_name, password_hash,
+                email_verified, totp_secret, totp_enabled, recovery_codes_left
+         from account_find($1)",
+    )
+    .bind(user.0)
+    .fetch_optional(conn)
+    .await?)
 }
 
 /// Sets a person's password hash; false if it isn't `old` any more.

@@ -153,10 +153,14 @@ pub async fn session_states(
     tx: &mut SystemTx,
     sessions: &[Uuid],
 ) -> Result<Vec<SessionState>, StoreError> {
-    let rows: Vec<StateRow> = sqlx::query_as("select * from session_states($1)")
-        .bind(sessions)
-        .fetch_all(tx.conn())
-        .await?;
+    let rows: Vec<StateRow> = sqlx::query_as(
+        "select session_id, user_id, brand_id, member_id,
+                role, active, proven_at, email_verified, lacks_two_factor
+         from session_states($1)",
+    )
+    .bind(sessions)
+    .fetch_all(tx.conn())
+    .await?;
     rows.into_iter()
         .map(|row| {
             Ok(SessionState {
@@ -214,10 +218,14 @@ pub async fn list_sessions(
     conn: &mut PgConnection,
     user: UserId,
 ) -> Result<Vec<OpenSession>, StoreError> {
-    Ok(sqlx::query_as("select * from session_list($1)")
-        .bind(user.0)
-        .fetch_all(conn)
-        .await?)
+    Ok(sqlx::query_as(
+        "select id, brand_id, brand_name,
+                created_at, used_at, address, user_agent
+         from session_list($1)",
+    )
+    .bind(user.0)
+    .fetch_all(conn)
+    .await?)
 }
 
 /// Ends a session of a person; false if they have no such one.

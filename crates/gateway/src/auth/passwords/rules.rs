@@ -9,7 +9,7 @@ const MIN_DIFFERENT: usize = 5;
 
 /// Passwords of 12 and more characters that everybody tries first, in lower case, sorted: all such of
 /// `@zxcvbn-ts/language-common` 4.1.3 (MIT) and of Django 5.2's `common-passwords.txt` (BSD-3-Clause),
-/// which together rank 60,000. Shorter ones are refused by their length.
+/// which together hold some 69,000. Shorter ones are refused by their length.
 const COMMON: &str = include_str!("common.txt");
 
 /// Notes why a password can't be a new one; `about` is what everybody knows of the person.
