@@ -37,7 +37,8 @@ revoke delete on events, conversations, sla_firings from roost_app;
 grant update on send_attempts to roost_app;
 grant update (undone_at) on conversation_acts to roost_app;
 revoke update, delete on brand_keys from roost_app;
-revoke all on brand_keys from roost_ingest;
+-- What the inbox has no business with.
+revoke all on brand_keys, api_keys, idempotency, audit_log, audit_heads, invitations from roost_ingest;
 -- Limits are the operator's to set.
 revoke insert, update, delete on brand_limits from roost_app, roost_ingest;
 
