@@ -245,11 +245,15 @@ async fn a_brand_has_one_default_team_whoever_asks_at_once() {
         .patch(&brand.owner, &paths[0], json!({ "is_default": false }))
         .await;
     assert_eq!(outcome(&gives_up), (409, "default_team"));
-    let asks = paths
-        .iter()
-        .map(|path| gateway.patch(&brand.owner, path, json!({ "is_default": true })));
-    for answer in futures_util::future::join_all(asks).await {
-        assert_eq!(answer.status, 200, "{}", answer.text);
+    // Once doesn't show that three can't meet on the way: one waits for a team that then no longer is
+    // the default.
+    for _ in 0..20 {
+        let asks = paths
+            .iter()
+            .map(|path| gateway.patch(&brand.owner, path, json!({ "is_default": true })));
+        for answer in futures_util::future::join_all(asks).await {
+            assert_eq!(answer.status, 200, "{}", answer.text);
+        }
     }
     let teams = gateway.get(&brand.owner, "/v1/teams").await;
     let teams = teams.body["data"].as_array().unwrap();

@@ -50,8 +50,15 @@ pub async fn change(
     cause: &Cause,
 ) -> Result<Changed<TeamChanged>, StoreError> {
     let brand = tx.brand();
-    // With the default team and in the order of their ids, so that two who make theirs the default
-    // can't meet half-way.
+    if change.becomes_default {
+        // One at a time in a brand: who waited for the team that was the default wouldn't see which one
+        // became it meanwhile.
+        sqlx::query("select from brands where brand_id = $1 for no key update")
+            .bind(brand.0)
+            .execute(tx.conn())
+            .await?;
+    }
+    // With the default team, in the order of their ids as everywhere, so that nobody meets half-way.
     sqlx::query(
         "select from teams where brand_id = $1 and (id = $2 or is_default and $3) order by id for no key update",
     )
