@@ -1,6 +1,7 @@
 //! Conversations as they are shown: one, or a page of a list.
 
 mod filter;
+mod narrow;
 mod page;
 
 use std::collections::BTreeMap;
@@ -377,8 +378,9 @@ pub async fn list(
     page: &Page,
     reader: MemberId,
 ) -> Result<Vec<(ListKey, StoredConversation)>, StoreError> {
+    let filter = filter.narrowed(tx).await?;
     let mut query = QueryBuilder::new("with ");
-    page.push(&mut query, tx.brand(), filter, visibility);
+    page.push(&mut query, tx.brand(), &filter, visibility);
     query.push(" select page.at as page_at, ").push(COLUMNS);
     query.push(" from page join conversations c on c.id = page.id");
     push_rest(&mut query, tx, Some(reader));
