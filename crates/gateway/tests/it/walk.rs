@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::customer::writes;
 use crate::document::{Document, Operation};
 use crate::harness::{Answer, Brand, Gateway, Person};
+use crate::stream::Client;
 
 /// Stands in everything that the other brand wrote.
 const CANARY: &str = "canary-7c1d";
@@ -402,4 +403,28 @@ async fn nothing_but_the_public_routes_answers_without_a_good_token() {
         }
     }
     assert!(walked > 100, "only {walked} calls were refused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_and_the_feed_carry_nothing_of_another_brand() {
+    let gateway = Gateway::start_with_broker().await;
+    let (ours, theirs) = (gateway.brand("Ours").await, gateway.brand("Theirs").await);
+    let of_theirs = ["all", "mine", &format!("team:{}", theirs.team)].map(str::to_owned);
+    let topics: Vec<&str> = of_theirs.iter().map(String::as_str).collect();
+    let mut stream = Client::auth(&gateway, &ours.owner, None, &topics).await;
+    things(&gateway, &theirs, CANARY).await;
+    gateway.relay().await;
+    // Ours comes last: by then everything of theirs would have come.
+    writes(&gateway, &ours, "81", "the last word").await;
+    gateway.relay().await;
+    let frames = stream.until("message.received").await;
+    let feed = gateway
+        .get(&ours.owner, "/v1/events?after=oldest&limit=200")
+        .await;
+    let heard = format!("{frames:?} {}", feed.text);
+    assert!(heard.contains("the last word"), "{heard}");
+    for secret in [CANARY.to_owned(), theirs.owner.brand.to_string()] {
+        assert!(!heard.contains(&secret), "{secret} in {heard}");
+    }
+    gateway.stop().await;
 }
