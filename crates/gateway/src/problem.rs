@@ -317,10 +317,20 @@ pub(crate) fn changed<T>(outcome: Changed<T>) -> Result<T, Problem> {
     match outcome {
         Changed::Done(value) => Ok(value),
         Changed::Missing => Err(Problem::not_found()),
-        Changed::Stale { version } => {
-            Err(Problem::new(Code::VersionConflict).extra("current_version", version.into()))
-        }
+        Changed::Stale { version } => Err(stale(version)),
     }
+}
+
+/// Refuses a change that is made on another version than the present one.
+pub(crate) fn expect_version(wanted: Option<i64>, present: i64) -> Result<(), Problem> {
+    match wanted {
+        Some(wanted) if wanted != present => Err(stale(present)),
+        _ => Ok(()),
+    }
+}
+
+fn stale(version: i64) -> Problem {
+    Problem::new(Code::VersionConflict).extra("current_version", version.into())
 }
 
 /// Why something was not deleted, if it wasn't.

@@ -6,7 +6,7 @@ use roost_domain::ids::BrandId;
 use roost_service::config::Limits as Settings;
 use roost_store::routes::Account;
 use roost_store::usage::{self, Limits};
-use roost_store::{BrandTx, Store};
+use roost_store::{BrandTx, Store, brands};
 use serde_json::json;
 
 use crate::auth::Fresh;
@@ -70,7 +70,7 @@ pub(crate) async fn require_seat(tx: &mut BrandTx, defaults: &Limits) -> Result<
     if limit == 0 {
         return Ok(());
     }
-    usage::take_turns(tx).await?;
+    brands::take_turns(tx).await?;
     judge("members", limit, usage::members(tx).await?)
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn require_channel(
     if limit == 0 {
         return Ok(());
     }
-    usage::take_turns(tx).await?;
+    brands::take_turns(tx).await?;
     judge("channels", limit, usage::channels(tx, Some(account)).await?)
 }
 

@@ -1,5 +1,6 @@
 //! Custom attributes: their definitions, their values of conversations and contacts.
 
+mod read;
 mod value;
 mod values;
 
@@ -14,6 +15,7 @@ use crate::ledger::parse;
 
 use crate::ts::Ts;
 use crate::tx::BrandTx;
+pub use read::{Fault, Wanted, read};
 pub use value::{Kind, Subject, from_query, shown, validate};
 pub use values::{of_contacts, of_conversations, set_of_contact, set_of_conversation};
 

@@ -51,6 +51,20 @@ pub struct BrandChange {
     pub time_zone: Option<String>,
 }
 
+/// Lets only one at a time in the brand decide what concerns all of it, such as whether there is room
+/// for one more, until its commit.
+///
+/// # Errors
+/// When the database fails.
+pub async fn take_turns(tx: &mut BrandTx) -> Result<(), StoreError> {
+    let brand = tx.brand();
+    sqlx::query("select from brands where brand_id = $1 for no key update")
+        .bind(brand.0)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Changes the transaction's brand; answers how it was.
 ///
 /// # Errors
@@ -60,10 +74,7 @@ pub async fn change(
     change: &BrandChange,
 ) -> Result<Changed<StoredBrand>, StoreError> {
     let brand = tx.brand();
-    sqlx::query("select from brands where brand_id = $1 for no key update")
-        .bind(brand.0)
-        .execute(tx.conn())
-        .await?;
+    take_turns(tx).await?;
     let before = expect_version(find(tx).await?, change.if_version, |brand| brand.version);
     if matches!(before, Changed::Done(_)) {
         sqlx::query(

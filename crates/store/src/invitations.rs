@@ -132,24 +132,6 @@ pub async fn lock_seat(
     Ok(row.map(|(id, active)| (MemberId(id), active)))
 }
 
-/// Which of these teams aren't the brand's.
-///
-/// # Errors
-/// When the database fails.
-pub async fn unknown_teams(tx: &mut BrandTx, teams: &[TeamId]) -> Result<Vec<TeamId>, StoreError> {
-    let brand = tx.brand();
-    let wanted: Vec<Uuid> = teams.iter().map(|team| team.0).collect();
-    let unknown: Vec<Uuid> = sqlx::query_scalar(
-        "select w.id from unnest($2::uuid[]) w (id)
-         where not exists (select from teams t where t.brand_id = $1 and t.id = w.id)",
-    )
-    .bind(brand.0)
-    .bind(wanted)
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(unknown.into_iter().map(TeamId).collect())
-}
-
 /// Makes an invitation; one that was open for the same address is withdrawn.
 ///
 /// # Errors

@@ -150,19 +150,6 @@ pub async fn messages(tx: &mut BrandTx) -> Result<(i64, Timestamp), StoreError> 
     Ok((messages, ends.get()))
 }
 
-/// Lets only one at a time ask whether there is room for one more, until its commit.
-///
-/// # Errors
-/// When the database fails.
-pub async fn take_turns(tx: &mut BrandTx) -> Result<(), StoreError> {
-    let brand = tx.brand();
-    sqlx::query("select from brands where brand_id = $1 for no key update")
-        .bind(brand.0)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
-}
-
 /// Brands with lines that are not counted yet.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, Query, if_match};
-use crate::problem::{Code, Problem, ProblemBody, chain};
+use crate::problem::{Code, Problem, ProblemBody, chain, expect_version};
 use crate::wire::capabilities::Capabilities;
 use crate::wire::channel::{ChannelBudget, ChannelHealth, ChannelPatch, ChannelView, Signs};
 use crate::wire::list::{Cursors, Paged};
@@ -222,10 +222,7 @@ pub(crate) async fn patch(
         Box::pin(async move {
             channels::lock(tx, id).await?;
             let before = find(tx, id, &visible).await?;
-            if if_version.is_some_and(|version| version != before.version) {
-                return Err(Problem::new(Code::VersionConflict)
-                    .extra("current_version", json!(before.version)));
-            }
+            expect_version(if_version, before.version)?;
             channels::change(tx, id, &change)
                 .await
                 .map_err(refused_team)?;

@@ -9,7 +9,7 @@ use roost_domain::role::Role;
 use roost_store::audit::{Auditor, Entry};
 use roost_store::invitations::{self, NewInvitation, StoredInvitation};
 use roost_store::mails::{self, NewMail};
-use roost_store::{BrandTx, brands, members};
+use roost_store::{BrandTx, brands, members, teams};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -125,7 +125,7 @@ pub(crate) async fn create(
                     "has a seat already",
                 ));
             }
-            let unknown = invitations::unknown_teams(tx, &new.teams).await?;
+            let unknown = teams::unknown(tx, &new.teams).await?;
             if !unknown.is_empty() {
                 let detail = "names an unknown team";
                 return Err(Problem::at(Code::UnknownReference, "/team_ids", detail));

@@ -15,7 +15,7 @@ use super::filters::{FilterInput, read_sort};
 use crate::app::App;
 use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, Query, if_match};
-use crate::problem::{Code, Problem, ProblemBody};
+use crate::problem::{Code, Problem, ProblemBody, expect_version};
 use crate::wire::list::{Cursors, Paged};
 use crate::wire::saved_filter::{CreateSavedFilter, SavedFilterPatch, SavedFilterView};
 
@@ -184,10 +184,7 @@ pub(crate) async fn patch(
             if before.member.is_none() {
                 may_share?;
             }
-            if if_version.is_some_and(|version| version != before.version) {
-                return Err(Problem::new(Code::VersionConflict)
-                    .extra("current_version", json!(before.version)));
-            }
+            expect_version(if_version, before.version)?;
             input.check(tx).await?;
             let wanted = SavedFilter {
                 name: name.unwrap_or_else(|| before.name.clone()),

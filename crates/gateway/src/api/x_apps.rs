@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::auth::{Actor, Answer};
 use crate::input::{Body, Checks, Id, Query, if_match};
-use crate::problem::{Code, Problem, ProblemBody};
+use crate::problem::{Code, Problem, ProblemBody, expect_version};
 use crate::wire::list::Paged;
 use crate::wire::x_app::{CreateXApp, XAppPatch, XAppView};
 use crate::x_side::webhook_url;
@@ -219,10 +219,7 @@ pub(crate) async fn patch(
         Box::pin(async move {
             x_apps::lock(tx, id).await?;
             let before = find(tx, id).await?;
-            if if_version.is_some_and(|version| version != before.version) {
-                return Err(Problem::new(Code::VersionConflict)
-                    .extra("current_version", json!(before.version)));
-            }
+            expect_version(if_version, before.version)?;
             let new_secret = change.consumer_secret.is_some();
             let new_token = change.bearer_token.is_some();
             x_apps::change(tx, id, &change, &sealer)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use roost_domain::event::EventType;
-use roost_domain::ids::{AttributeId, ContactId};
+use roost_domain::ids::ContactId;
 use roost_domain::text::search_key;
 use serde_json::{Value, json};
 
@@ -72,10 +72,13 @@ pub async fn change(
         }
         Changed::Done(_) => {}
     }
-    let values = match read_attributes(tx, &change.attributes).await? {
-        Ok(values) => values,
-        Err(outcome) => return Ok(outcome),
-    };
+    let wanted = attributes::read(tx, Subject::Contact, &change.attributes).await?;
+    let (unknown, invalid) = wanted.faults();
+    if !unknown.is_empty() {
+        return Ok(ContactOutcome::UnknownAttributes(unknown));
+    } else if !invalid.is_empty() {
+        return Ok(ContactOutcome::InvalidAttributes(invalid));
+    }
     let told = sqlx::query(
         "update contacts
          set name = coalesce($3, name), name_key = coalesce($4, name_key), is_renamed = is_renamed or $3 is not null,
@@ -91,7 +94,7 @@ pub async fn change(
     .bind(change.external_id.clone().flatten())
     .execute(tx.conn())
     .await?;
-    let valued = attributes::set_of_contact(tx, id, &values).await?;
+    let valued = attributes::set_of_contact(tx, id, &wanted.values).await?;
     if told.rows_affected() == 0 && !valued {
         return Ok(ContactOutcome::Plain(Changed::Done(())));
     }
@@ -123,36 +126,4 @@ pub async fn change(
     let data = json!({ "contact_id": id, "version": version, "changed_fields": fields });
     append_subject_event(tx, EventType::ContactUpdated, id.0, cause, data).await?;
     Ok(ContactOutcome::Plain(Changed::Done(())))
-}
-
-type Values = Vec<(AttributeId, Option<String>)>;
-
-async fn read_attributes(
-    tx: &mut BrandTx,
-    wanted: &BTreeMap<String, Value>,
-) -> Result<Result<Values, ContactOutcome>, StoreError> {
-    let keys: Vec<String> = wanted.keys().cloned().collect();
-    let definitions = attributes::hold(tx, Subject::Contact, &keys).await?;
-    let (mut values, mut unknown, mut invalid) = (Values::new(), Vec::new(), Vec::new());
-    for (key, value) in wanted {
-        let Some(definition) = definitions.iter().find(|one| one.key == *key) else {
-            unknown.push(key.clone());
-            continue;
-        };
-        if value.is_null() {
-            values.push((definition.id, None));
-            continue;
-        }
-        match attributes::validate(definition, value) {
-            Ok(text) => values.push((definition.id, Some(text))),
-            Err(reason) => invalid.push((key.clone(), reason)),
-        }
-    }
-    Ok(if !unknown.is_empty() {
-        Err(ContactOutcome::UnknownAttributes(unknown))
-    } else if !invalid.is_empty() {
-        Err(ContactOutcome::InvalidAttributes(invalid))
-    } else {
-        Ok(values)
-    })
 }

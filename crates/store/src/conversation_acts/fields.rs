@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use roost_domain::event::EventType;
-use roost_domain::ids::{AttributeId, ConversationId, LabelId, SkillId};
+use roost_domain::ids::{ConversationId, LabelId, SkillId};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::attributes::{self, Kind, Subject};
+use crate::attributes::{self, Fault, Kind, Subject};
 use crate::error::StoreError;
 use crate::ledger::{Cause, Ledger};
 use crate::tx::BrandTx;
@@ -203,33 +203,20 @@ async fn set_attributes(
     wanted: &BTreeMap<String, Value>,
     cause: &Cause,
 ) -> Result<Result<(), FieldRefusal>, StoreError> {
-    let keys: Vec<String> = wanted.keys().cloned().collect();
-    let definitions = attributes::hold(tx, Subject::Conversation, &keys).await?;
-    let mut values: Vec<(AttributeId, Option<String>)> = Vec::new();
-    let mut faults = Vec::new();
-    for (key, value) in wanted {
-        let Some(definition) = definitions.iter().find(|known| known.key == *key) else {
-            faults.push((key.clone(), "is not defined for conversations".to_owned()));
-            continue;
-        };
-        if value.is_null() {
-            values.push((definition.id, None));
-            continue;
-        }
-        match attributes::validate(definition, value) {
-            Ok(text) => values.push((definition.id, Some(text))),
-            Err(reason) => faults.push((key.clone(), reason)),
-        }
-    }
-    if !faults.is_empty() {
-        return Ok(Err(FieldRefusal::Attributes(faults)));
+    let wanted = attributes::read(tx, Subject::Conversation, wanted).await?;
+    if !wanted.faults.is_empty() {
+        let told = wanted.faults.into_iter().map(|(key, fault)| match fault {
+            Fault::Undefined => (key, "is not defined for conversations".to_owned()),
+            Fault::Invalid(reason) => (key, reason),
+        });
+        return Ok(Err(FieldRefusal::Attributes(told.collect())));
     }
     let before = attributes::of_conversations(tx, &[id]).await?.remove(&id);
-    if attributes::set_of_conversation(tx, id, &values).await? {
+    if attributes::set_of_conversation(tx, id, &wanted.values).await? {
         let after = attributes::of_conversations(tx, &[id]).await?.remove(&id);
         let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
         let mut changed = Map::new();
-        for definition in definitions {
+        for definition in wanted.definitions {
             let key = &definition.key;
             let pair = [before.get(key), after.get(key)];
             if pair[0] == pair[1] {

@@ -177,15 +177,7 @@ async fn set_teams(
 ) -> Result<Option<(Vec<TeamId>, Vec<TeamId>)>, StoreError> {
     let brand = tx.brand();
     let wanted: Vec<Uuid> = teams.iter().map(|team| team.0).collect();
-    let unknown: bool = sqlx::query_scalar(
-        "select exists (select from unnest($2::uuid[]) w (id)
-                        where not exists (select from teams t where t.brand_id = $1 and t.id = w.id))",
-    )
-    .bind(brand.0)
-    .bind(&wanted)
-    .fetch_one(tx.conn())
-    .await?;
-    if unknown {
+    if !crate::teams::unknown(tx, teams).await?.is_empty() {
         return Ok(None);
     }
     let before: Vec<Uuid> = sqlx::query_scalar(

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{StoredTeam, list};
+use crate::brands;
 use crate::changed::{Changed, expect_version};
 use crate::error::StoreError;
 use crate::events::append_subject_event;
@@ -53,10 +54,7 @@ pub async fn change(
     if change.becomes_default {
         // One at a time in a brand: who waited for the team that was the default wouldn't see which one
         // became it meanwhile.
-        sqlx::query("select from brands where brand_id = $1 for no key update")
-            .bind(brand.0)
-            .execute(tx.conn())
-            .await?;
+        brands::take_turns(tx).await?;
     }
     // With the default team, in the order of their ids as everywhere, so that nobody meets half-way.
     sqlx::query(

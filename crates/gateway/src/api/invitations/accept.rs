@@ -3,11 +3,11 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use roost_domain::ids::{MemberId, UserId};
-use roost_store::BrandTx;
 use roost_store::accounts::{self, Membership, NewAccount};
 use roost_store::invitations::{self, Invited, StoredInvitation};
 use roost_store::ledger::{Actor, Cause};
 use roost_store::members::{self, MemberChange};
+use roost_store::{BrandTx, teams};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -170,16 +170,16 @@ async fn take_seat(
         return Err(Problem::new(Code::Busy));
     }
     // Teams may have gone since.
-    let gone = invitations::unknown_teams(tx, &invitation.teams).await?;
-    let mut teams = invitation.teams.clone();
-    teams.retain(|team| !gone.contains(team));
+    let gone = teams::unknown(tx, &invitation.teams).await?;
+    let mut joined = invitation.teams.clone();
+    joined.retain(|team| !gone.contains(team));
     match invitations::lock_seat(tx, account.user).await? {
         Some((_, true)) => Err(Problem::new(Code::AlreadyMember)),
         Some((member, false)) => {
             let change = MemberChange {
                 role: Some(invitation.role),
                 active: Some(true),
-                teams: Some(teams),
+                teams: Some(joined),
                 ..MemberChange::default()
             };
             members::change(tx, member, &change, &acting(from, member)).await?;
@@ -187,7 +187,7 @@ async fn take_seat(
         }
         None => {
             let cause = acting(from, account.member);
-            accounts::add_member(tx, account, invitation.role, &teams, &cause).await?;
+            accounts::add_member(tx, account, invitation.role, &joined, &cause).await?;
             Ok(account.member)
         }
     }
