@@ -111,7 +111,7 @@ impl Calls {
                 "--header",
                 &format!("Authorization: Bearer {}", who.token()),
             ])
-            .args(["--max-examples", CALLS, "--workers", "2", "--seed", "1"])
+            .args(["--max-examples", CALLS, "--workers", "1", "--seed", "1"])
             .args(["--phases", "examples,coverage,fuzzing"])
             .args(["--request-timeout", "20", "--suppress-health-check", "all"])
             // A foreign id answers like a missing one, and calls without a token are walked elsewhere.
