@@ -14,6 +14,7 @@ mod bare;
 mod bodies;
 mod broker;
 mod ceiling;
+mod clocks;
 mod cpu;
 mod fairness;
 mod flow;
@@ -46,6 +47,8 @@ enum Bench {
     Growth(growth::Growth),
     /// A quiet brand's latency beside another's flood, as a ratio to the same without it.
     Fairness(fairness::Fairness),
+    /// What SLA clocks cost, and how soon they tell.
+    Clocks(clocks::Clocks),
     /// The first ceiling's server, in a process of its own like the ingester.
     #[command(hide = true)]
     BareHandler(bare::BareHandler),
@@ -61,6 +64,7 @@ fn main() -> anyhow::Result<()> {
             Bench::Ingest(bench) => Box::pin(ingest::run(&bench)).await,
             Bench::Latency(bench) => Box::pin(latency::run(&bench)).await,
             Bench::Growth(bench) => Box::pin(growth::run(&bench)).await,
+            Bench::Clocks(bench) => Box::pin(clocks::run(&bench)).await,
             Bench::Fairness(bench) => Box::pin(fairness::run(&bench)).await,
             Bench::BareHandler(handler) => bare::serve(&handler).await,
         }
