@@ -142,10 +142,10 @@ from (
 
 const CLOCKS: &str = "
 insert into sla_clocks (
-    brand_id, id, conversation_id, cycle, kind, ordinal, state, policy_id, target_seconds, warning_percent, started_at,
+    brand_id, id, conversation_id, cycle, kind, ordinal, state, policy_id, target_seconds, started_at,
     started_by, due_at, warn_at, warned_at, breached_at, settled_at)
 select $1, md5('clock' || n)::uuid, c.id, 1, 'first_response', 0, case when c.status = 'open' then 'running' else 'met' end,
-       $3, 3600, 75, c.opened_at, c.id, c.opened_at + interval '30 days', c.opened_at + interval '20 days',
+       $3, 3600, c.opened_at, c.id, c.opened_at + interval '30 days', c.opened_at + interval '20 days',
        case when c.status = 'open' and n % 3 = 0 then now() end, case when c.status = 'open' and n % 6 = 0 then now() end,
        case when c.status <> 'open' then c.opened_at + interval '5 minutes' end
 from generate_series(1, $2) n

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
-use roost_domain::conversation::{Fact, FactKind, Order, clamp_for_clocks};
+use roost_domain::conversation::{Fact, FactKind, Order, Reply, clamp_for_clocks};
 use roost_domain::event::EventType;
 use roost_domain::ids::{ContactId, ConversationId, IdentityId, MemberId, MessageId};
 use roost_store::StoreError;
@@ -124,6 +124,28 @@ impl TestDb {
                     ledger.lock(tx.conn(), brand, &[id]).await?;
                     let cause = hear(&mut ledger, id, at);
                     ledger.refold(tx.conn(), &cause).await?;
+                    ledger.flush(tx.conn()).await?;
+                    Ok::<_, StoreError>(())
+                })
+            })
+            .await
+            .unwrap();
+    }
+
+    /// A person answers each of these in the platform's own app; all is stored in one transaction.
+    ///
+    /// # Panics
+    /// When the database is away.
+    pub async fn answer_many(&self, brand: &Brand, ids: &[ConversationId], at: Timestamp) {
+        let (brand, ids) = (brand.id, ids.to_vec());
+        self.store
+            .ingest(&[brand], move |tx| {
+                Box::pin(async move {
+                    let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
+                    ledger.lock(tx.conn(), brand, &ids).await?;
+                    for id in ids {
+                        answer(&mut ledger, id, at);
+                    }
                     ledger.flush(tx.conn()).await?;
                     Ok::<_, StoreError>(())
                 })
@@ -265,6 +287,41 @@ fn blank(id: MessageId, at: Timestamp) -> NewMessage {
         attachments: Vec::new(),
         outbound: None,
     }
+}
+
+fn answer(ledger: &mut Ledger, id: ConversationId, at: Timestamp) {
+    let cause = Cause::new(Actor::External, None);
+    let message = MessageId(Uuid::now_v7());
+    let number = snowflake(at, NUMBER.fetch_add(1, Ordering::Relaxed));
+    let data = json!({ "message_id": message });
+    ledger.emit(id, EventType::MessageSent, &cause, Some(data));
+    let fact = Fact {
+        order: Order {
+            at,
+            no: number,
+            id: message.0,
+        },
+        clock_at: clamp_for_clocks(at, ledger.now),
+        stored_seq: ledger.get(id).unwrap().last_seq,
+        kind: FactKind::Reply(Reply {
+            message,
+            human: true,
+            in_roost: false,
+            then: None,
+        }),
+    };
+    ledger.add_message(
+        id,
+        NewMessage {
+            kind: "reply",
+            author_type: "external",
+            order_no: number,
+            sent_at: Some(at),
+            platform_event_id: Some(number.to_string()),
+            ..blank(message, at)
+        },
+    );
+    ledger.record(id, fact, &cause);
 }
 
 fn hear(ledger: &mut Ledger, id: ConversationId, at: Timestamp) -> Cause {

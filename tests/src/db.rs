@@ -7,11 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use roost_domain::ids::{BrandId, ChannelId, MemberId, PolicyId, TeamId, UserId};
+use roost_domain::sla::{PolicySpec, Seconds, Target};
 use roost_store::bootstrap::{Passwords, bootstrap, copy_database, drop_database, role_url};
 use roost_store::seal::KeyRing;
 use roost_store::{Store, StoreConfig};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
+use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
@@ -221,12 +223,26 @@ impl TestDb {
         .execute(&mut owner)
         .await
         .unwrap();
+        let target = |seconds| Target {
+            calendar_id: None,
+            seconds: Seconds::all(seconds),
+        };
+        let standard = PolicySpec {
+            first_response: Some(target(3_600)),
+            next_response: Some(target(1_800)),
+            warnings: vec![75],
+            ..PolicySpec::default()
+        };
         sqlx::query(
-            "insert into sla_policies (brand_id, id, name, first_response_seconds, next_response_seconds)
-             values ($1, $2, 'Standard', 3600, 1800)",
+            "with made as (
+                 insert into sla_policies (brand_id, id, name, spec) values ($1, $2, 'Standard', $3)
+                 returning brand_id, id, version, spec
+             )
+             insert into sla_policy_versions (brand_id, policy_id, version, spec) select * from made",
         )
         .bind(brand)
         .bind(policy)
+        .bind(Json(standard))
         .execute(&mut owner)
         .await
         .unwrap();
@@ -298,10 +314,19 @@ impl TestDb {
         }
     }
 
-    /// Puts a member online, as an open stream would.
+    /// Makes a version of the brand's policy that says this.
     ///
     /// # Panics
     /// When the database is away.
+    pub async fn put_policy(&self, brand: &Brand, spec: &PolicySpec) {
+        let mut owner = self.owner().await;
+        put_policy(&mut owner, brand.id, spec).await;
+    }
+
+    /// Puts a member online, with a stream.
+    ///
+    /// # Panics
+    /// When the database fails.
     pub async fn put_online(&self, brand: &Brand, member: MemberId) {
         let mut owner = self.owner().await;
         let gateway = Uuid::now_v7();
@@ -369,6 +394,38 @@ impl Drop for TestDb {
             done.send(()).ok();
         });
         dropped.recv_timeout(Duration::from_secs(5)).ok();
+    }
+}
+
+/// Makes a version of the brand's policy that says this.
+///
+/// # Panics
+/// When the database is away.
+pub async fn put_policy(owner: &mut PgConnection, brand: BrandId, spec: &PolicySpec) {
+    sqlx::query(
+        "with changed as (
+             update sla_policies set spec = $2, version = version + 1 where brand_id = $1
+             returning brand_id, id, version, spec
+         )
+         insert into sla_policy_versions (brand_id, policy_id, version, spec) select * from changed",
+    )
+    .bind(brand.0)
+    .bind(Json(spec))
+    .execute(owner)
+    .await
+    .unwrap();
+}
+
+/// A policy with this first-response target in seconds, and one warning.
+#[must_use]
+pub fn first_response_in(seconds: i64, warning_percent: u8) -> PolicySpec {
+    PolicySpec {
+        first_response: Some(Target {
+            calendar_id: None,
+            seconds: Seconds::all(seconds),
+        }),
+        warnings: vec![warning_percent],
+        ..PolicySpec::default()
     }
 }
 

@@ -13,10 +13,11 @@ mod state;
 #[cfg(test)]
 mod properties;
 
-pub use fold::{ClockFold, Folded, fold};
-pub use state::{ClockEnd, ClockOp, Effect, RunningClock, State};
+pub use fold::{ClockFold, Folded, Stretch, enter, fold};
+pub use state::{Cancellation, ClockEnd, ClockOp, Effect, RunningClock, State};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ids::MessageId;
@@ -60,7 +61,8 @@ impl std::str::FromStr for Status {
 }
 
 /// How urgent a conversation is; the queue goes by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// Can wait.
     Low,
@@ -173,6 +175,21 @@ pub enum Act {
     Wake,
     /// A member said that what the customer wrote last asks for no reply.
     NoReply,
+    /// It was closed over its head, and its clocks with it.
+    Close(Closing),
+    /// Its channel was disconnected by a member: its clocks end, its status stays.
+    Disconnect,
+}
+
+/// What ended a conversation's clocks from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// The contact was blocked.
+    Blocked,
+    /// The contact was erased.
+    Erased,
+    /// The channel was disconnected by a member.
+    Disconnected,
 }
 
 /// A platform time for the use of clocks: one that lies more than 5 min ahead of the instant at

@@ -57,6 +57,12 @@ pub enum EventType {
     SlaRetargeted,
     /// A breach was taken back by late news.
     SlaBreachWithdrawn,
+    /// A clock rests: the customer owes the next step.
+    SlaPaused,
+    /// It runs again.
+    SlaResumed,
+    /// A step after a breach was taken.
+    SlaEscalated,
     /// A contact was seen for the first time.
     ContactCreated,
     /// A contact's name, attributes or external id changed.
@@ -119,6 +125,9 @@ impl EventType {
             Self::SlaCancelled => "sla.cancelled",
             Self::SlaRetargeted => "sla.retargeted",
             Self::SlaBreachWithdrawn => "sla.breach_withdrawn",
+            Self::SlaPaused => "sla.paused",
+            Self::SlaResumed => "sla.resumed",
+            Self::SlaEscalated => "sla.escalated",
             Self::ContactCreated => "contact.created",
             Self::ContactUpdated => "contact.updated",
             Self::ContactMerged => "contact.merged",

@@ -154,6 +154,12 @@ ids! {
     XAppId = "xapp";
     /// A session.
     SessionId = "ses";
+    /// A calendar of open hours.
+    CalendarId = "cal";
+    /// An excuse for breaches.
+    ExcuseId = "exc";
+    /// A move of running clocks to another version of their policy.
+    ReapplyId = "rea";
 }
 
 #[cfg(test)]

@@ -78,6 +78,8 @@ permissions! {
     SettingsWrite = "settings:write", Supervisor;
     /// Make, change and delete teams and their routing.
     TeamsWrite = "teams:write", Supervisor;
+    /// Make, change, order and delete SLA policies and calendars.
+    SlaWrite = "sla:write", Supervisor;
     /// Change members, invite and deactivate them.
     MembersWrite = "members:write", Admin;
     /// Connect, change and disconnect channels and apps.
@@ -90,6 +92,19 @@ permissions! {
     AuditRead = "audit:read", Admin;
     /// Read the event feed and open live streams.
     EventsRead = "events:read", Analyst;
+    /// Read reports and what excuses their breaches; agents don't, as reports compare colleagues.
+    ReportsRead = "reports:read", Analyst;
+    /// Excuse breaches of a period, and take excuses back.
+    SlaExcusesWrite = "sla_excuses:write", Admin;
+}
+
+impl Permission {
+    /// The role that doesn't have it although its least one does: figures on colleagues are for those who
+    /// lead and those who only read.
+    #[must_use]
+    pub fn withheld_from(self) -> Option<Role> {
+        (self == Self::ReportsRead).then_some(Role::Agent)
+    }
 }
 
 impl fmt::Display for Permission {
@@ -120,7 +135,7 @@ impl Role {
     /// Whether the role has a permission.
     #[must_use]
     pub fn allows(self, permission: Permission) -> bool {
-        self.rank() <= permission.least_role().rank()
+        self.rank() <= permission.least_role().rank() && permission.withheld_from() != Some(self)
     }
 
     /// Whether the role has everything that another has.
@@ -190,11 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn a_more_powerful_role_may_do_all_that_a_lesser_one_may() {
+    fn a_more_powerful_role_may_do_all_that_a_lesser_one_may_but_what_is_withheld() {
         for pair in Role::ALL.windows(2) {
             assert!(pair[0].covers(pair[1]) && !pair[1].covers(pair[0]));
             for permission in Permission::ALL {
-                assert!(pair[0].allows(*permission) || !pair[1].allows(*permission));
+                let is_withheld = permission.withheld_from() == Some(pair[0]);
+                assert!(pair[0].allows(*permission) || is_withheld || !pair[1].allows(*permission));
             }
         }
     }

@@ -1,10 +1,27 @@
-//! Response clocks in calendar time.
+//! Clocks: how long a customer may wait for what.
 //!
-//! A clock is a function of what started it, its target and what settled it; the worker that fires
-//! due clocks only compares instants. Kinds, states and firing rules are those of the product's
-//! SLA semantics; business time plugs in where [`Target::due`] adds the target.
+//! A clock is a function of the facts that start, pause and end it ([`crate::conversation`]), of a version of
+//! a policy and of a version of a calendar; what it tells, it tells once ([`Timer`]). The worker that fires
+//! due clocks only compares instants.
 
-use jiff::{SignedDuration, Timestamp};
+mod calendar;
+mod course;
+mod ical;
+mod policy;
+mod spec;
+mod timer;
+
+pub use calendar::{Calendar, OpenDay, SpecFault, Why, zone, zones};
+pub use course::{Course, Rest, Time};
+pub use ical::{IcalFault, holidays};
+pub use policy::{
+    Action, Audience, Circumstances, Conditions, Escalation, OnReopen, Pauses, PolicySpec, Seconds,
+    Target,
+};
+pub use spec::{CalendarSpec, Holiday, Hours, Minute, SpecialDay};
+pub use timer::{Firing, GRACE, Timer};
+
+use jiff::Timestamp;
 
 use crate::role::UnknownName;
 
@@ -15,15 +32,29 @@ pub enum ClockKind {
     FirstResponse,
     /// From the oldest unanswered customer message to the next human reply.
     NextResponse,
+    /// From a cycle's start to its resolve.
+    Resolution,
+    /// From entering the queue to being assigned.
+    Assignment,
 }
 
 impl ClockKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [
+        Self::FirstResponse,
+        Self::NextResponse,
+        Self::Resolution,
+        Self::Assignment,
+    ];
+
     /// The kind's name on the wire and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::FirstResponse => "first_response",
             Self::NextResponse => "next_response",
+            Self::Resolution => "resolution",
+            Self::Assignment => "assignment",
         }
     }
 }
@@ -32,105 +63,10 @@ impl std::str::FromStr for ClockKind {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
-        [Self::FirstResponse, Self::NextResponse]
+        Self::ALL
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| UnknownName(text.to_owned()))
-    }
-}
-
-/// How long a clock may run, and when it warns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target {
-    /// The whole target, in seconds of calendar time; at least 1.
-    pub seconds: i64,
-    /// The share of the target, in percent, after which a warning fires; 1 to 99.
-    pub warning_percent: i16,
-}
-
-impl Target {
-    /// The last instant at which an answer is in time.
-    #[must_use]
-    pub fn due(self, started_at: Timestamp) -> Timestamp {
-        add(started_at, SignedDuration::from_secs(self.seconds))
-    }
-
-    /// When the warning falls due.
-    #[must_use]
-    pub fn warning(self, started_at: Timestamp) -> Timestamp {
-        let millis = self
-            .seconds
-            .saturating_mul(10)
-            .saturating_mul(i64::from(self.warning_percent));
-        add(started_at, SignedDuration::from_millis(millis))
-    }
-}
-
-fn add(instant: Timestamp, duration: SignedDuration) -> Timestamp {
-    instant.checked_add(duration).unwrap_or(Timestamp::MAX)
-}
-
-/// What a clock still has to tell, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Firing {
-    /// The warning at this percentage.
-    Warning(i16),
-    /// The breach.
-    Breach,
-}
-
-impl Firing {
-    /// The effect-once key of the firing: `breach` or `warning:<percent>`.
-    #[must_use]
-    pub fn key(self) -> String {
-        match self {
-            Self::Warning(percent) => format!("warning:{percent}"),
-            Self::Breach => "breach".to_owned(),
-        }
-    }
-}
-
-/// The part of a running clock that firing depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timer {
-    /// When the warning falls due.
-    pub warn_at: Timestamp,
-    /// When the breach falls due.
-    pub due_at: Timestamp,
-    /// The warning's percentage.
-    pub warning_percent: i16,
-    /// Whether the warning has fired or was dropped.
-    pub warned: bool,
-    /// Whether the breach has fired.
-    pub breached: bool,
-}
-
-impl Timer {
-    /// The next instant at which something has to fire, if anything is left.
-    #[must_use]
-    pub fn next_fire_at(self) -> Option<Timestamp> {
-        match (self.warned, self.breached) {
-            (_, true) => None,
-            (false, false) => Some(self.warn_at.min(self.due_at)),
-            (true, false) => Some(self.due_at),
-        }
-    }
-
-    /// What fires at `now`, in order. A warning that was never told and whose breach is due as well
-    /// is dropped: nobody is warned of what has happened. A breach never is.
-    #[must_use]
-    pub fn fire(self, now: Timestamp) -> Vec<Firing> {
-        // The due instant itself is still in time; the breach is what follows it. Firing happens
-        // at the due instant, and an answer accepted at that very instant withdraws it.
-        if self.breached {
-            Vec::new()
-        } else if now >= self.due_at {
-            vec![Firing::Breach]
-        } else if !self.warned && now >= self.warn_at {
-            vec![Firing::Warning(self.warning_percent)]
-        } else {
-            Vec::new()
-        }
     }
 }
 
@@ -139,11 +75,8 @@ impl Timer {
 pub enum Verdict {
     /// Answered at or before the due instant.
     Met,
-    /// Answered later, by this much.
-    MetLate {
-        /// Time past the due instant.
-        overdue: SignedDuration,
-    },
+    /// Answered later.
+    MetLate,
 }
 
 /// The verdict on an answer. An answer at the due instant is in time, a millisecond later late.
@@ -152,32 +85,66 @@ pub fn judge(due_at: Timestamp, answered_at: Timestamp) -> Verdict {
     if answered_at <= due_at {
         Verdict::Met
     } else {
-        Verdict::MetLate {
-            overdue: answered_at.duration_since(due_at),
-        }
+        Verdict::MetLate
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::SignedDuration;
     use proptest::prelude::*;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn timer(warned: bool, breached: bool) -> Timer {
-        let target = Target {
-            seconds: 100,
-            warning_percent: 75,
+    /// What a clock of 100 s tells when it is looked at only at the instants that it names itself.
+    fn driven(policy: &PolicySpec, course: &Course) -> Vec<(Firing, Timestamp)> {
+        let mut warnings: Vec<i16> = policy.warnings.iter().map(|at| i16::from(*at)).collect();
+        let (mut breach_told_at, mut steps_done) = (None, 0);
+        let mut told = Vec::new();
+        loop {
+            let timer = Timer {
+                time: Time::Wall,
+                course,
+                target: SignedDuration::from_secs(100),
+                due_floor: None,
+                warnings: &warnings,
+                breach_told_at,
+                steps_done,
+                policy,
+            };
+            let Some(next) = timer.next_fire_at() else {
+                return told;
+            };
+            for (firing, due) in timer.fire(next) {
+                told.push((firing, due));
+                match firing {
+                    Firing::Warning(percent) => warnings.retain(|left| *left != percent),
+                    Firing::Breach => breach_told_at = Some(next),
+                    Firing::Escalation(step) => steps_done = step + 1,
+                }
+            }
+        }
+    }
+
+    fn policy(warnings: &[u8], escalations: &[i64]) -> PolicySpec {
+        let escalation = |after: &i64| Escalation {
+            after_seconds: *after,
+            actions: Vec::new(),
         };
-        Timer {
-            warn_at: target.warning(at(0)),
-            due_at: target.due(at(0)),
-            warning_percent: 75,
-            warned,
-            breached,
+        PolicySpec {
+            warnings: warnings.to_vec(),
+            escalations: escalations.iter().map(escalation).collect(),
+            ..PolicySpec::default()
+        }
+    }
+
+    fn course() -> Course {
+        Course {
+            started_at: at(0),
+            rests: Vec::new(),
         }
     }
 
@@ -185,51 +152,95 @@ mod tests {
     fn an_answer_at_the_due_instant_is_in_time_and_a_millisecond_later_is_late() {
         assert_eq!(judge(at(100), at(100)), Verdict::Met);
         let late = Timestamp::from_millisecond(100_001).unwrap();
+        assert_eq!(judge(at(100), late), Verdict::MetLate);
+    }
+
+    #[test]
+    fn a_clock_warns_at_its_shares_breaches_when_due_and_escalates_after() {
         assert_eq!(
-            judge(at(100), late),
-            Verdict::MetLate {
-                overdue: SignedDuration::from_millis(1)
-            }
+            driven(&policy(&[50, 75], &[60, 600]), &course()),
+            [
+                (Firing::Warning(50), at(50)),
+                (Firing::Warning(75), at(75)),
+                (Firing::Breach, at(100)),
+                (Firing::Escalation(1), at(160)),
+                (Firing::Escalation(2), at(700)),
+            ]
         );
     }
 
     #[test]
-    fn the_warning_fires_at_its_percentage_and_the_breach_at_the_due_instant() {
-        assert!(timer(false, false).fire(at(74)).is_empty());
-        assert_eq!(timer(false, false).fire(at(75)), [Firing::Warning(75)]);
-        assert_eq!(timer(true, false).next_fire_at(), Some(at(100)));
-        assert_eq!(timer(true, false).fire(at(100)), [Firing::Breach]);
+    fn a_rest_moves_what_is_left_and_repeats_nothing() {
+        let course = Course {
+            started_at: at(0),
+            rests: vec![Rest {
+                from: at(60),
+                until: Some(at(1_000)),
+            }],
+        };
+        assert_eq!(
+            driven(&policy(&[50, 75], &[]), &course),
+            [
+                (Firing::Warning(50), at(50)),
+                (Firing::Warning(75), at(1_015)),
+                (Firing::Breach, at(1_040)),
+            ]
+        );
     }
 
     #[test]
-    fn a_warning_whose_breach_is_due_too_is_dropped() {
-        assert_eq!(timer(false, false).fire(at(500)), [Firing::Breach]);
+    fn what_a_breach_does_waits_for_late_news_and_no_step_comes_before_it() {
+        let mut policy = policy(&[], &[2]);
+        policy.on_breach = vec![Action::RaisePriority {
+            to: crate::conversation::Priority::Urgent,
+        }];
+        assert_eq!(
+            driven(&policy, &course()),
+            [
+                (Firing::Breach, at(100)),
+                (Firing::Escalation(0), at(105)),
+                (Firing::Escalation(1), at(105)),
+            ]
+        );
+    }
+
+    #[test]
+    fn after_an_outage_nobody_is_warned_of_what_has_happened() {
+        let (policy, course) = (policy(&[50, 75], &[]), course());
+        let timer = Timer {
+            time: Time::Wall,
+            course: &course,
+            target: SignedDuration::from_secs(100),
+            due_floor: None,
+            warnings: &[50, 75],
+            breach_told_at: None,
+            steps_done: 0,
+            policy: &policy,
+        };
+        assert_eq!(timer.fire(at(500)), [(Firing::Breach, at(100))]);
+        assert_eq!(
+            timer.fire(at(80)),
+            [(Firing::Warning(50), at(50)), (Firing::Warning(75), at(75))]
+        );
     }
 
     proptest! {
         #[test]
-        fn a_clock_driven_by_its_own_next_instant_warns_once_then_breaches_once(
-            seconds in 1_i64..10_000_000, percent in 1_i16..100
+        fn whatever_its_rests_a_clock_tells_each_thing_once_and_in_order(
+            rests in prop::collection::vec((1_i64..80, 1_i64..400), 0..5),
         ) {
-            let target = Target { seconds, warning_percent: percent };
-            let mut timer = Timer {
-                warn_at: target.warning(at(0)), due_at: target.due(at(0)),
-                warning_percent: percent, warned: false, breached: false,
-            };
-            let mut told = Vec::new();
-            while let Some(next) = timer.next_fire_at() {
-                for firing in timer.fire(next) {
-                    match firing {
-                        Firing::Warning(_) => timer.warned = true,
-                        Firing::Breach => timer.breached = true,
-                    }
-                    told.push((firing, next));
-                }
+            let mut now = 0;
+            let mut course = course();
+            for (run, rest) in rests {
+                course.rests.push(Rest { from: at(now + run), until: Some(at(now + run + rest)) });
+                now += run + rest;
             }
-            prop_assert_eq!(told, vec![
-                (Firing::Warning(percent), target.warning(at(0))),
-                (Firing::Breach, target.due(at(0))),
+            let told = driven(&policy(&[50, 75], &[60]), &course);
+            let firings: Vec<Firing> = told.iter().map(|(firing, _)| *firing).collect();
+            prop_assert_eq!(firings, [
+                Firing::Warning(50), Firing::Warning(75), Firing::Breach, Firing::Escalation(1),
             ]);
+            prop_assert!(told.is_sorted_by_key(|(_, at)| *at));
         }
     }
 }

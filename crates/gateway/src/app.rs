@@ -92,6 +92,11 @@ impl App {
         self.bus.hint(Hint::Relay, b"");
     }
 
+    /// After a commit that has clocks moved.
+    pub(crate) fn hint_sla(&self) {
+        self.bus.hint(Hint::Sla, b"");
+    }
+
     /// After a commit that queued a reply.
     pub(crate) fn hint_sender(&self) {
         self.hint_relay();

@@ -38,8 +38,12 @@ fn complete(mut document: Value) -> Value {
         .iter()
         .map(|scope| {
             format!(
-                "- `{scope}` ({} and above): {}",
+                "- `{scope}` ({} and above{}): {}",
                 scope.least_role(),
+                scope
+                    .withheld_from()
+                    .map(|role| format!(", not {role}"))
+                    .unwrap_or_default(),
                 scope.describe()
             )
         })

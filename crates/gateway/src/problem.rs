@@ -67,6 +67,7 @@ codes! {
     EmailTaken = "email_taken", 409, "The address has an account already";
     NameTaken = "name_taken", 409, "The name is in use";
     InUse = "in_use", 409, "It is in use";
+    ReapplyInProgress = "reapply_in_progress", 409, "Running clocks are being moved already";
     ConversationExists = "conversation_exists", 409, "The customer has an open conversation already";
     AlreadyMember = "already_member", 409, "The person has a seat in this brand already";
     AlreadyEnabled = "already_enabled", 409, "The second factor is on already";
@@ -83,7 +84,7 @@ codes! {
     CursorExpired = "cursor_expired", 410, "The feed doesn't reach back that far";
     Erased = "erased", 410, "The contact was erased";
     BodyTooLarge = "body_too_large", 413, "The body is too large";
-    UnsupportedMediaType = "unsupported_media_type", 415, "The body must be JSON";
+    UnsupportedMediaType = "unsupported_media_type", 415, "The address doesn't take a body of this type";
     IdempotencyKeyReused = "idempotency_key_reused", 422, "This key belongs to another request";
     TokenInvalid = "token_invalid", 422, "The link is not valid any more";
     ProofWrong = "proof_wrong", 422, "Password or code are wrong";
@@ -98,6 +99,8 @@ codes! {
     ClientRefReused = "client_ref_reused", 422, "Another message has this reference";
     MemberCannotTake = "member_cannot_take", 422, "This member can't take conversations";
     BotMember = "bot_member", 422, "The member belongs to an API key: change that";
+    CatchAllRequired = "catch_all_required", 422, "The last policy must hold for every conversation";
+    PolicyNeverReached = "policy_never_reached", 422, "A policy without conditions hides those after it";
     ConfirmationNeeded = "confirmation_needed", 422, "This has consequences: confirm it";
     ConnectExpired = "connect_expired", 422, "The connection was not begun here or took too long";
     ConnectDenied = "connect_denied", 422, "The account's owner did not agree";
@@ -145,7 +148,7 @@ struct Particulars {
     faults: Vec<Fault>,
     retry_after: Option<u64>,
     allow: Option<String>,
-    extra: Option<(&'static str, serde_json::Value)>,
+    extra: Vec<(&'static str, serde_json::Value)>,
     cause: Option<String>,
 }
 
@@ -187,7 +190,7 @@ impl Problem {
             faults: Vec::new(),
             retry_after: (code.status() == 503).then_some(1),
             allow: None,
-            extra: None,
+            extra: Vec::new(),
             cause: None,
         };
         Self {
@@ -240,7 +243,7 @@ impl Problem {
     /// Adds a member to the body.
     #[must_use]
     pub(crate) fn extra(mut self, name: &'static str, value: serde_json::Value) -> Self {
-        self.particulars.extra = Some((name, value));
+        self.particulars.extra.push((name, value));
         self
     }
 
@@ -288,8 +291,9 @@ impl Problem {
             errors: self.particulars.faults.clone(),
         };
         let mut body = serde_json::to_value(body).unwrap_or_default();
-        if let (Some((name, value)), Some(body)) = (&self.particulars.extra, body.as_object_mut()) {
-            body.insert((*name).to_owned(), value.clone());
+        if let Some(body) = body.as_object_mut() {
+            let extra = self.particulars.extra.iter();
+            body.extend(extra.map(|(name, value)| ((*name).to_owned(), value.clone())));
         }
         body
     }

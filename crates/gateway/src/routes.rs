@@ -132,6 +132,24 @@ routes! {
     get    "/v1/attribute-definitions/{id}"         SettingsRead       => api::attributes::get;
     patch  "/v1/attribute-definitions/{id}"         SettingsWrite      => api::attributes::patch;
     delete "/v1/attribute-definitions/{id}"         SettingsWrite      => api::attributes::delete;
+    get    "/v1/calendars"                          SettingsRead       => api::calendars::list;
+    post   "/v1/calendars"                          SlaWrite           => api::calendars::create;
+    get    "/v1/calendars/{id}"                     SettingsRead       => api::calendars::get;
+    patch  "/v1/calendars/{id}"                     SlaWrite           => api::calendars::patch;
+    delete "/v1/calendars/{id}"                     SlaWrite           => api::calendars::delete;
+    post   "/v1/calendars/{id}/holidays"            SlaWrite           => api::calendars::import;
+    get    "/v1/calendars/{id}/preview"             SettingsRead       => api::calendars::preview;
+    get    "/v1/calendars/{id}/versions"            SettingsRead       => api::calendars::versions;
+    get    "/v1/sla-policies"                       SettingsRead       => api::sla_policies::list;
+    post   "/v1/sla-policies"                       SlaWrite           => api::sla_policies::create;
+    put    "/v1/sla-policies/order"                 SlaWrite           => api::sla_policies::put_order;
+    post   "/v1/sla-policies/preview"               SlaWrite           => api::sla_policies::preview;
+    get    "/v1/sla-policies/{id}"                  SettingsRead       => api::sla_policies::get;
+    patch  "/v1/sla-policies/{id}"                  SlaWrite           => api::sla_policies::patch;
+    delete "/v1/sla-policies/{id}"                  SlaWrite           => api::sla_policies::delete;
+    get    "/v1/sla-policies/{id}/versions"         SettingsRead       => api::sla_policies::versions;
+    post   "/v1/sla-policies/{id}/reapply"          SlaWrite           => api::sla_policies::reapply;
+    get    "/v1/sla-policies/{id}/reapplies"        SettingsRead       => api::sla_policies::reapplies;
     get    "/v1/canned-replies"                     SettingsRead       => api::canned_replies::list;
     post   "/v1/canned-replies"                     SettingsWrite      => api::canned_replies::create;
     get    "/v1/canned-replies/{id}"                SettingsRead       => api::canned_replies::get;
@@ -194,6 +212,10 @@ routes! {
     patch  "/v1/saved-filters/{id}"                 ConversationsRead  => api::saved_filters::patch;
     delete "/v1/saved-filters/{id}"                 ConversationsRead  => api::saved_filters::delete;
     get    "/v1/events"                             EventsRead         => api::feed::list;
+    get    "/v1/reports/sla"                        ReportsRead        => api::reports::sla;
+    get    "/v1/sla-excuses"                        ReportsRead        => api::sla_excuses::list;
+    post   "/v1/sla-excuses"                        SlaExcusesWrite    => api::sla_excuses::create;
+    delete "/v1/sla-excuses/{id}"                   SlaExcusesWrite    => api::sla_excuses::delete;
     get    "/openapi.json"                          Public             => api::docs::openapi;
     get    "/docs/problems"                         Public             => api::docs::problems;
 }

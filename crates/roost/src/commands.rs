@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod dead;
 pub(crate) mod keys;
 pub(crate) mod seed;
+pub(crate) mod sla;
 
 use std::io::Write as _;
 

@@ -33,6 +33,8 @@ enum Command {
     /// Check that nobody has tampered with the audit log.
     #[command(subcommand)]
     Audit(commands::audit::Audit),
+    /// Check that the clocks are what the log gives; without a command, run the role of that name.
+    Sla(commands::sla::Sla),
     /// Set what one brand may have.
     #[command(subcommand)]
     Brand(commands::brand::Brand),
@@ -73,6 +75,14 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Seed => commands::seed::seed().await,
         Command::Dead(args) => commands::dead::run(args).await,
         Command::Audit(args) => commands::audit::run(args).await,
+        Command::Sla(args) => match args.command {
+            Some(commands::sla::Act::Verify { brand }) => commands::sla::verify_all(brand).await,
+            Some(commands::sla::Act::Roles(others)) => {
+                let roles = std::iter::once("sla".to_owned()).chain(others);
+                roles::run(&roles.collect::<Vec<_>>()).await
+            }
+            None => roles::run(&["sla".to_owned()]).await,
+        },
         Command::Brand(args) => commands::brand::run(args).await,
         Command::Keys(args) => commands::keys::run(args).await,
         Command::Openapi { write: None } => commands::print(&roost_gateway::openapi_json()),

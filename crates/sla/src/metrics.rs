@@ -41,7 +41,7 @@ impl SlaMetrics {
             ),
             fired: metrics.counter_vec(
                 "roost_sla_fired_total",
-                "Things told, by what: warning, breach.",
+                "Things told, by what: warning, breach, escalation.",
                 &["what"],
             ),
             woken: metrics.counter("roost_sla_woken_total", "Snoozes that ran out."),
@@ -71,6 +71,7 @@ impl SlaMetrics {
             let what = match firing {
                 Firing::Warning(_) => "warning",
                 Firing::Breach => "breach",
+                Firing::Escalation(_) => "escalation",
             };
             self.fired.with_label_values(&[what]).inc();
         }

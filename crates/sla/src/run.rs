@@ -9,7 +9,7 @@ use roost_store::{Store, StoreError, timers};
 
 use crate::aside::Aside;
 use crate::metrics::SlaMetrics;
-use crate::step::{Tools, fire_due, wake_due};
+use crate::step::{Tools, fire_due, reapply_open, wake_due};
 
 /// Clocks, and snoozes, that one look takes at most.
 const LIMIT: usize = 2_000;
@@ -86,6 +86,11 @@ enum Look {
 }
 
 async fn look(tools: &mut Tools, bus: &Bus) -> Result<Look, StoreError> {
+    // Before what is due, of which there may always be more.
+    if reapply_open(tools).await? > 0 {
+        bus.hint(Hint::Relay, b"sla");
+        return Ok(Look::Done);
+    }
     let next = timers::next_timer(&tools.store)
         .await?
         .unwrap_or(LONGEST_SLEEP);

@@ -7,7 +7,13 @@ use roost_store::timers::{self, DueClock, Fired};
 use roost_store::{Store, StoreError};
 
 use crate::aside::Aside;
+use crate::error::{Failure, classify};
 use brands::{Chunk, each_chunk};
+
+/// Moves that one look takes a step in.
+const REAPPLIES: i32 = 20;
+/// Conversations of one step of a move.
+const REAPPLY_CHUNK: i64 = 250;
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +112,32 @@ pub async fn wake_due(tools: &mut Tools, limit: usize) -> Result<Outcome, StoreE
     )
     .await?;
     Ok(Outcome { found, done })
+}
+
+/// Moves running clocks to the present version of their policy, a chunk for each move that was asked for;
+/// answers how many clocks that were.
+///
+/// # Errors
+/// When the database is away; what was done until then stays done.
+pub async fn reapply_open(tools: &mut Tools) -> Result<usize, StoreError> {
+    let mut moved = 0;
+    for (brand, id) in timers::open_reapplies(&tools.store, REAPPLIES).await? {
+        let step = tools.store.brand(brand, move |tx| {
+            Box::pin(async move { timers::reapply(tx, id, REAPPLY_CHUNK).await })
+        });
+        match step.await {
+            Ok(some) => moved += some.unwrap_or(0),
+            Err(error) => match classify(&error) {
+                Failure::Hold => return Err(error),
+                Failure::Again => tools.metrics.failed("again"),
+                Failure::Drop => {
+                    tracing::error!(reapply.id = %id, %error, "cannot move a policy's clocks");
+                    tools.metrics.failed("drop");
+                }
+            },
+        }
+    }
+    Ok(moved)
 }
 
 impl Tools {

@@ -15,7 +15,9 @@ pub use sessions::{
 use roost_domain::event::EventType;
 use roost_domain::ids::{BrandId, MemberId, PolicyId, TeamId, UserId};
 use roost_domain::role::Role;
+use roost_domain::sla::{PolicySpec, Seconds, Target};
 use serde_json::json;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -44,6 +46,8 @@ pub struct NewAccount {
 
 /// Target of the policy that every new brand starts with, in seconds.
 const DEFAULT_TARGET_SECONDS: i64 = 3600;
+/// When a new brand's clocks warn, in percent of the target.
+const DEFAULT_WARNING_PERCENT: u8 = 75;
 
 /// Makes the person, the transaction's brand, its owner, a default team and an SLA policy; the
 /// team, or none if the address is taken.
@@ -73,13 +77,27 @@ pub async fn sign_up(
     .bind(team.0)
     .execute(tx.conn())
     .await?;
+    let target = Target {
+        calendar_id: None,
+        seconds: Seconds::all(DEFAULT_TARGET_SECONDS),
+    };
+    let spec = PolicySpec {
+        first_response: Some(target.clone()),
+        next_response: Some(target),
+        warnings: vec![DEFAULT_WARNING_PERCENT],
+        ..PolicySpec::default()
+    };
     sqlx::query(
-        "insert into sla_policies (brand_id, id, name, first_response_seconds, next_response_seconds)
-         values ($1, $2, 'Standard', $3, $3)",
+        "with made as (
+             insert into sla_policies (brand_id, id, name, spec) values ($1, $2, 'Standard', $3)
+             returning brand_id, id, version, spec
+         )
+         insert into sla_policy_versions (brand_id, policy_id, version, spec)
+         select brand_id, id, version, spec from made",
     )
     .bind(brand.0)
     .bind(PolicyId(Uuid::now_v7()).0)
-    .bind(DEFAULT_TARGET_SECONDS)
+    .bind(Json(spec))
     .execute(tx.conn())
     .await?;
     let cause = Cause::new(Actor::Member(new.member), request_id);

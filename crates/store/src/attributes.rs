@@ -12,7 +12,7 @@ use crate::changed::{Changed, expect_version};
 use crate::deleted::Deleted;
 use crate::error::StoreError;
 use crate::ledger::parse;
-
+use crate::sla_policies::{Named, count_naming};
 use crate::ts::Ts;
 use crate::tx::BrandTx;
 pub use read::{Fault, Wanted, read};
@@ -249,16 +249,19 @@ pub async fn change(
     Ok(DefinitionOutcome::Plain(Changed::Done(())))
 }
 
-/// Deletes a definition that has no values.
+/// Deletes a definition that has no values and that no SLA policy names.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn delete(tx: &mut BrandTx, id: AttributeId) -> Result<Deleted, StoreError> {
     let brand = tx.brand();
-    if lock(tx, id).await?.is_none() {
+    let Some(definition) = lock(tx, id).await? else {
         return Ok(Deleted::Missing);
+    };
+    let mut count = count_values(tx, id, None).await?;
+    if definition.subject == Subject::Contact {
+        count += count_naming(tx, Named::ContactAttribute(&definition.key)).await?;
     }
-    let count = count_values(tx, id, None).await?;
     if count > 0 {
         return Ok(Deleted::InUse { count });
     }

@@ -50,6 +50,21 @@ pub fn split(changed: &Map<String, Value>) -> (Value, Value) {
     (side(0), side(1))
 }
 
+/// The members of two objects that differ, as they were and as they are.
+#[must_use]
+pub fn differing(before: &Value, after: &Value) -> (Value, Value) {
+    let members = |one: &Value, other: &Value| {
+        let members = one.as_object().into_iter().flatten();
+        let differing = members.filter(|(name, value)| other.get(name.as_str()) != Some(value));
+        Value::Object(
+            differing
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        )
+    };
+    (members(before, after), members(after, before))
+}
+
 /// A line as it is stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Line {

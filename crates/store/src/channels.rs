@@ -1,5 +1,6 @@
 //! Connected accounts.
 
+mod clocks;
 mod connect;
 mod read;
 
@@ -15,10 +16,11 @@ use crate::events::append_subject_event;
 use crate::ledger::Cause;
 use crate::seal::{BrandSealer, Place, Sealer};
 use crate::tx::BrandTx;
+pub use clocks::{count_running_clocks, end_clocks};
 pub use connect::{
     ConnectRequest, Connected, NewChannel, begin_connect, connect, finish_connect, lose_account,
 };
-pub use read::{ChannelFilter, StoredChannel, count_running_clocks, find, load, search};
+pub use read::{ChannelFilter, StoredChannel, find, load, search};
 
 /// An account's token, which signs what is sent for it. `Debug` shows nothing of it.
 #[derive(Debug, Clone)]

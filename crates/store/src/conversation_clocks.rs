@@ -1,65 +1,31 @@
 //! The clocks of a conversation, as they are shown.
 
+mod parts;
+
 use jiff::Timestamp;
-use roost_domain::ids::{ClockId, ConversationId, PolicyId};
-use uuid::Uuid;
+use roost_domain::ids::ConversationId;
 
 use crate::error::StoreError;
+use crate::ledger::{self, StoredClock};
 use crate::ts::Ts;
 use crate::tx::BrandTx;
+pub use parts::Parts;
 
-/// A clock.
+/// A clock as it stands at an instant.
 #[derive(Debug, Clone)]
 pub struct ShownClock {
-    /// Ours.
-    pub id: ClockId,
-    /// What it measures.
-    pub kind: String,
-    /// The cycle it belongs to.
-    pub cycle: i32,
-    /// `running`, `met`, `met_late` or `cancelled`.
-    pub state: String,
-    /// Why it was cancelled, where that was no resolve: `blocked` or `erased`.
-    pub cancelled_as: Option<String>,
-    /// Whose target it took.
-    pub policy: PolicyId,
-    /// Its target.
-    pub target_seconds: i64,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// The last instant in time.
-    pub due_at: Timestamp,
-    /// When its warning fired.
-    pub warned_at: Option<Timestamp>,
-    /// The due instant, once the breach has fired.
-    pub breached_at: Option<Timestamp>,
-    /// When it was answered or cancelled.
-    pub settled_at: Option<Timestamp>,
-    /// The reply that answered it.
-    pub settled_by: Option<Uuid>,
-    /// The message that began it.
-    pub started_by: Uuid,
+    /// As it is stored.
+    pub clock: StoredClock,
+    /// What is left of the target, as the clock counts; negative once it is late. None once it has ended.
+    pub remaining_seconds: Option<i64>,
+    /// What of the time that counted was spent where, in seconds.
+    pub parts: Parts,
+    /// Whether somebody has excused its breach.
+    pub is_excused: bool,
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    kind: String,
-    cycle: i32,
-    state: String,
-    cancelled_as: Option<String>,
-    policy_id: Uuid,
-    target_seconds: i64,
-    started_at: Ts,
-    due_at: Ts,
-    warned_at: Option<Ts>,
-    breached_at: Option<Ts>,
-    settled_at: Option<Ts>,
-    settled_by: Option<Uuid>,
-    started_by: Uuid,
-}
-
-/// All clocks of a conversation, newest cycle first, and the database's time.
+/// All clocks of a conversation, newest cycle first, and the database's time. Clocks that turned out to
+/// have no cause are among them, `cancelled` as `withdrawn`.
 ///
 /// # Errors
 /// When the database fails.
@@ -71,35 +37,50 @@ pub async fn list(
     let now: Ts = sqlx::query_scalar("select clock_timestamp()")
         .fetch_one(tx.conn())
         .await?;
-    let rows: Vec<Row> = sqlx::query_as(
-        "select id, kind, cycle, state, cancelled_as, policy_id, target_seconds, started_at, due_at, warned_at, breached_at,
-                settled_at, settled_by, started_by
-         from sla_clocks where brand_id = $1 and conversation_id = $2
-         order by cycle desc, started_at desc, id desc limit 200",
+    let now = now.get();
+    let clocks = ledger::shown_clocks(tx.conn(), brand, conversation).await?;
+    let holders = parts::holders(tx, conversation).await?;
+    let excused = excused(tx, conversation).await?;
+    let mut shown: Vec<ShownClock> = Vec::new();
+    for (clock, rules) in clocks {
+        let end = clock.settled_at.unwrap_or(now);
+        let left = clock.target_seconds - clock.used(&rules, now).as_secs();
+        let sending = parts::sending(tx, clock.settled_by).await?;
+        shown.push(ShownClock {
+            remaining_seconds: clock.is_live().then_some(left),
+            parts: Parts::of(&clock, &rules, &holders, sending, end),
+            is_excused: clock.breached_at.is_some_and(|at| {
+                excused
+                    .iter()
+                    .any(|(from, until)| (*from..*until).contains(&at))
+            }),
+            clock,
+        });
+    }
+    shown.sort_by_key(|one| {
+        let clock = &one.clock;
+        std::cmp::Reverse((clock.cycle, clock.started_at, clock.id))
+    });
+    Ok((now, shown))
+}
+
+/// The periods in which breaches of this conversation are excused.
+async fn excused(
+    tx: &mut BrandTx,
+    conversation: ConversationId,
+) -> Result<Vec<(Timestamp, Timestamp)>, StoreError> {
+    let brand = tx.brand();
+    let rows: Vec<(Ts, Ts)> = sqlx::query_as(
+        "select e.starts_at, e.ends_at from sla_excuses e
+         join conversations c on c.brand_id = e.brand_id and (e.channel_id is null or e.channel_id = c.channel_id)
+         where e.brand_id = $1 and c.id = $2",
     )
     .bind(brand.0)
     .bind(conversation.0)
     .fetch_all(tx.conn())
     .await?;
-    let clocks = rows
+    Ok(rows
         .into_iter()
-        .map(|row| ShownClock {
-            id: ClockId(row.id),
-            kind: row.kind,
-            cycle: row.cycle,
-            // A late message may have it run again.
-            cancelled_as: row.cancelled_as.filter(|_| row.state == "cancelled"),
-            state: row.state,
-            policy: PolicyId(row.policy_id),
-            target_seconds: row.target_seconds,
-            started_at: row.started_at.get(),
-            due_at: row.due_at.get(),
-            warned_at: row.warned_at.map(Ts::get),
-            breached_at: row.breached_at.map(Ts::get),
-            settled_at: row.settled_at.map(Ts::get),
-            settled_by: row.settled_by,
-            started_by: row.started_by,
-        })
-        .collect();
-    Ok((now.get(), clocks))
+        .map(|(from, until)| (from.get(), until.get()))
+        .collect())
 }

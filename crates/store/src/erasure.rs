@@ -15,7 +15,7 @@ use crate::contacts::{IdentityName, close_all};
 use crate::error::StoreError;
 use crate::events::append_subject_event;
 use crate::inbound::EventKey;
-use crate::ledger::Cause;
+use crate::ledger::{ActKind, Cause};
 use crate::search;
 use crate::ts::Ts;
 use crate::tx::BrandTx;
@@ -92,7 +92,7 @@ pub async fn erase(
         Some((false, false)) => {}
     }
     let identities: Vec<Uuid> = accounts.iter().map(|(id, _, _)| *id).collect();
-    close_all(tx, &identities, "erased", member, cause).await?;
+    close_all(tx, &identities, ActKind::Erase, member, cause).await?;
     let customers: Vec<String> = accounts.iter().map(|(_, _, id)| id.clone()).collect();
     let raw_events: i64 = sqlx::query_scalar("select contact_erase_raw($1, $2, $3)")
         .bind(brand.0)

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::changed::{Changed, expect_version};
 use crate::deleted::Deleted;
 use crate::error::StoreError;
-
+use crate::sla_policies::{Named, count_naming};
 use crate::ts::Ts;
 use crate::tx::BrandTx;
 
@@ -148,7 +148,7 @@ pub async fn change(
     Ok(Changed::Done(version))
 }
 
-/// Deletes a label that no conversation has.
+/// Deletes a label that no conversation has and no SLA policy names.
 ///
 /// # Errors
 /// When the database fails.
@@ -165,6 +165,7 @@ pub async fn delete(tx: &mut BrandTx, id: LabelId) -> Result<Deleted, StoreError
     .bind(id.0)
     .fetch_one(tx.conn())
     .await?;
+    let count = count + count_naming(tx, Named::Label(id)).await?;
     if count > 0 {
         return Ok(Deleted::InUse { count });
     }

@@ -5,99 +5,50 @@
 //! conversations in the order of their ids, hands facts to `roost_domain::conversation`, keeps each
 //! conversation's `seq` without gaps, and writes all of it by a handful of set-based statements.
 
+mod about;
+mod check;
+mod clock_rows;
 mod clocks;
 mod event;
+mod fire;
 mod load;
+mod matching;
+mod preview;
 mod refold;
+mod rematch;
 mod rows;
+mod rulebook;
+mod run;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use roost_domain::conversation::{Effect, Fact, Priority, State, Status};
 use roost_domain::event::EventType;
 use roost_domain::ids::{
-    BrandId, ChannelId, ClockId, ContactId, ConversationId, IdentityId, MemberId, MessageId,
-    PolicyId, TeamId,
+    BrandId, ChannelId, ContactId, ConversationId, IdentityId, MemberId, MessageId, TeamId,
 };
-use roost_domain::sla::{ClockKind, Target};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::error::StoreError;
+pub use about::About;
+pub use check::{Difference, check_clocks};
+pub use clocks::StoredClock;
 pub use event::{Actor, Cause};
+pub use fire::Told;
 pub use load::IdentityKey;
 use load::Locked;
+pub(crate) use load::shown_clocks;
 pub(crate) use load::{parse, then};
+pub use preview::{Effects, Preview, Proposal, preview};
+pub(crate) use rematch::rematch_contact;
 pub use rows::{ActKind, NewAttachment, NewMessage, NewOutbound};
 use rows::{ActRow, AttachmentRow, EventRow, FiringRow, MessageRow, OutboundRow};
-
-/// The policy that new clocks of a brand take their targets from.
-#[derive(Debug, Clone, Copy)]
-pub struct Policy {
-    /// Which one.
-    pub id: PolicyId,
-    /// The target of first response, if it has one.
-    pub first_response: Option<Target>,
-    /// The target of next response, if it has one.
-    pub next_response: Option<Target>,
-}
-
-impl Policy {
-    fn target(&self, kind: ClockKind) -> Option<Target> {
-        match kind {
-            ClockKind::FirstResponse => self.first_response,
-            ClockKind::NextResponse => self.next_response,
-        }
-    }
-}
-
-/// A clock as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredClock {
-    /// Ours.
-    pub id: ClockId,
-    /// The cycle it belongs to.
-    pub cycle: i32,
-    /// What it measures.
-    pub kind: ClockKind,
-    /// Its number among its kind in the cycle.
-    pub ordinal: i32,
-    /// `running`, `met`, `met_late` or `cancelled`.
-    pub state: String,
-    /// Whose target it took.
-    pub policy: PolicyId,
-    /// Its target.
-    pub target: Target,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// The message that began it.
-    pub started_by: Uuid,
-    /// The last instant in time.
-    pub due_at: Timestamp,
-    /// When its warning falls due.
-    pub warn_at: Timestamp,
-    /// When the worker has to look at it.
-    pub next_fire_at: Option<Timestamp>,
-    /// When its warning fired.
-    pub warned_at: Option<Timestamp>,
-    /// The due instant, once the breach has fired.
-    pub breached_at: Option<Timestamp>,
-    /// When the breach was fired.
-    pub fired_at: Option<Timestamp>,
-    /// When it was answered or cancelled.
-    pub settled_at: Option<Timestamp>,
-    /// The reply that answered it.
-    pub settled_by: Option<Uuid>,
-    /// Rises when a verdict is withdrawn.
-    pub verdict_no: i32,
-    /// Whether late news showed that it never had a cause.
-    pub is_withdrawn: bool,
-    /// What was told of the present verdict: keys of [`Firing`](roost_domain::sla::Firing).
-    pub told: Vec<String>,
-}
+use rulebook::Rulebook;
+pub use rulebook::{CalendarKey, PolicyKey, Rules, Terms};
 
 /// A conversation that this transaction holds.
 #[derive(Debug, Clone)]
@@ -144,11 +95,17 @@ pub struct Conversation {
     pub customer_read_no: i64,
     /// What it came from: a post or a welcome message.
     pub origin: Option<(String, String)>,
-    /// Its running clock.
-    pub clock: Option<StoredClock>,
+    /// How often it has waited for an assignee.
+    pub waits: i32,
+    /// What policies may ask of it, where they do.
+    pub about: About,
+    /// Its clocks that run or rest, at most one of a kind.
+    pub clocks: Vec<StoredClock>,
     touched: bool,
     new_facts: Vec<Fact>,
     must_refold: bool,
+    /// A fact of it is gone, so that what it gave before says nothing of what it gives now.
+    is_unfolded: bool,
 }
 
 /// What begins a conversation.
@@ -177,7 +134,11 @@ pub struct NewConversation {
 pub struct Ledger {
     /// The database's time, later than whatever was written before under the locks that are held.
     pub now: Timestamp,
-    policies: BTreeMap<BrandId, Policy>,
+    rulebook: Rulebook,
+    /// Of contacts who may get another conversation, where a policy asks for it.
+    contacts: about::Contacts,
+    /// Teams that an action of a clock may move a conversation to.
+    teams: HashSet<TeamId>,
     conversations: BTreeMap<ConversationId, Conversation>,
     events: Vec<EventRow>,
     messages: Vec<MessageRow>,
@@ -197,10 +158,12 @@ impl Ledger {
         connection: &mut PgConnection,
         brands: &[BrandId],
     ) -> Result<Self, StoreError> {
-        let (now, policies) = load::policies(connection, brands).await?;
+        let (now, rulebook) = Rulebook::begin(connection, brands).await?;
         Ok(Self {
             now,
-            policies,
+            rulebook,
+            contacts: about::Contacts::new(),
+            teams: HashSet::new(),
             conversations: BTreeMap::new(),
             events: Vec::new(),
             messages: Vec::new(),
@@ -223,8 +186,7 @@ impl Ledger {
         ids: &[ConversationId],
     ) -> Result<(), StoreError> {
         let locked = load::lock_ids(connection, brand, ids).await?;
-        self.hold(locked);
-        Ok(())
+        self.hold(connection, locked).await
     }
 
     /// Locks what a message of these identities can belong to: their unresolved conversation and
@@ -238,15 +200,56 @@ impl Ledger {
         keys: &[IdentityKey],
     ) -> Result<(), StoreError> {
         let locked = load::lock_identities(connection, keys).await?;
-        self.hold(locked);
-        Ok(())
+        self.hold(connection, locked).await?;
+        let identities: Vec<(BrandId, Uuid)> =
+            keys.iter().map(|key| (key.brand, key.identity.0)).collect();
+        self.learn_about_contacts(connection, &identities).await
     }
 
-    fn hold(&mut self, locked: Locked) {
+    async fn hold(
+        &mut self,
+        connection: &mut PgConnection,
+        locked: Locked,
+    ) -> Result<(), StoreError> {
         self.now = locked.at.map_or(self.now, |at| at.max(self.now));
+        let clocks = locked.conversations.iter().flat_map(|conversation| {
+            let brand = conversation.brand;
+            let clocks = conversation.clocks.iter();
+            clocks.map(move |clock| (brand, clock.policy, clock.calendar))
+        });
+        let clocks: Vec<_> = clocks.collect();
+        self.rulebook.learn(connection, clocks).await?;
+        let undone: Vec<BrandId> = locked
+            .conversations
+            .iter()
+            .filter(|held| {
+                held.clocks
+                    .iter()
+                    .any(|clock| clock.undo.contains_key("team"))
+            })
+            .map(|held| held.brand)
+            .collect();
+        self.learn_teams(connection, &undone).await?;
+        let ids: Vec<ConversationId> = locked.conversations.iter().map(|held| held.id).collect();
         for conversation in locked.conversations {
             self.conversations.insert(conversation.id, conversation);
         }
+        self.learn_about(connection, &ids).await
+    }
+
+    /// Learns which teams there are, for actions that move conversations.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn learn_teams(
+        &mut self,
+        connection: &mut PgConnection,
+        brands: &[BrandId],
+    ) -> Result<(), StoreError> {
+        if !brands.is_empty() {
+            self.teams.extend(load::teams(connection, brands).await?);
+        }
+        Ok(())
     }
 
     /// A conversation that this ledger holds.
@@ -267,6 +270,7 @@ impl Ledger {
         let mut state = State::blank();
         state.cycle_started_at = new.opened_at;
         state.resolved_at = Some(new.opened_at);
+        let about = self.about_new(new.contact);
         self.conversations.insert(
             id,
             Conversation {
@@ -291,10 +295,13 @@ impl Ledger {
                 has_failed_send: false,
                 customer_read_no: 0,
                 origin: new.origin,
-                clock: None,
+                waits: 0,
+                about,
+                clocks: Vec::new(),
                 touched: true,
                 new_facts: Vec::new(),
                 must_refold: false,
+                is_unfolded: false,
             },
         );
         id
@@ -323,7 +330,11 @@ impl Ledger {
         };
         conversation.touched = true;
         conversation.new_facts.push(fact);
-        if conversation.must_refold || !conversation.state.is_next(&fact) {
+        // A resolution clock that goes on has ended, and ended clocks aren't held.
+        let may_go_on = conversation.state.status == Status::Resolved
+            && conversation.state.cycle > 0
+            && self.rulebook.continues(conversation.brand);
+        if conversation.must_refold || may_go_on || !conversation.state.is_next(&fact) {
             conversation.must_refold = true;
             return;
         }
@@ -337,6 +348,7 @@ impl Ledger {
         if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.touched = true;
             conversation.must_refold = true;
+            conversation.is_unfolded = true;
         }
     }
 
@@ -379,6 +391,7 @@ impl Ledger {
             },
             cause,
         );
+        self.follow_queue(id, cause);
     }
 
     /// Lets a reopened conversation stay with the assignee it had.
@@ -388,6 +401,7 @@ impl Ledger {
             conversation.waiting_reason = None;
             conversation.touched = true;
         }
+        self.follow_queue(id, &Cause::system());
     }
 
     /// Says why a conversation waits; told once for each reason.
@@ -409,8 +423,14 @@ impl Ledger {
         );
     }
 
-    /// Changes the priority.
+    /// Changes the priority, as a person wants it.
     pub fn set_priority(&mut self, id: ConversationId, to: Priority, cause: &Cause) {
+        self.put_priority(id, to, cause);
+        self.touched_by_person(id, "priority");
+        self.rematch(id, Some(to), cause);
+    }
+
+    fn put_priority(&mut self, id: ConversationId, to: Priority, cause: &Cause) {
         self.change(
             id,
             |conversation| {
@@ -428,6 +448,12 @@ impl Ledger {
 
     /// Moves a conversation to another team; its assignee loses it and it queues there.
     pub fn set_team(&mut self, id: ConversationId, to: TeamId, cause: &Cause) {
+        self.put_team(id, to, cause);
+        self.touched_by_person(id, "team");
+        self.rematch(id, None, cause);
+    }
+
+    fn put_team(&mut self, id: ConversationId, to: TeamId, cause: &Cause) {
         let moved = self
             .conversations
             .get(&id)
@@ -526,6 +552,7 @@ impl Ledger {
                 conversation.snapshot((kind != EventType::ConversationOpened).then_some(changed));
             emit(&mut self.events, conversation, now, kind, cause, Some(data));
         }
+        self.follow_queue(id, cause);
     }
 }
 

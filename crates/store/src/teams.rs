@@ -212,7 +212,7 @@ pub async fn queue(
         "select c.id, c.priority, c.queued_at, k.due_at, c.waiting_reason from conversations c
          left join lateral (
              select min(due_at) as due_at from sla_clocks
-             where brand_id = c.brand_id and conversation_id = c.id and state = 'running'
+             where brand_id = c.brand_id and conversation_id = c.id and state = 'running' and kind <> 'resolution'
          ) k on true
          where c.queued_at is not null and c.brand_id = ",
     );

@@ -4,6 +4,7 @@
 //! lock on it together with the key of `sla_firings` makes each effect happen once.
 
 mod act;
+mod reapply;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use crate::error::StoreError;
 use crate::tx::Store;
 pub use act::{Fired, fire, wake};
+pub use reapply::{open_reapplies, reapply};
 
 /// A clock that has something to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,8 @@ mod bad_days;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod described;
 #[cfg(test)]
 mod main_job;

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use roost_domain::ids::BrandId;
 use roost_tests::api::{Member, SOON};
+use roost_tests::db::{first_response_in, put_policy};
 use roost_tests::platform::Customer;
 use roost_tests::stream::Stream;
 use roost_tests::system::{BrandAt, Options, PASSWORD, System};
 use roost_tests::wait::until;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 const QUESTION: &str = "my parcel 4711 is late \u{1f622}";
 const ANSWER: &str = "it is with the courier, Carol";
@@ -387,10 +390,11 @@ async fn clocks_warn_and_breach_once_and_an_encrypted_message_opens_like_any_oth
     let (system, brand, stream, carol) = stage().await;
     // The brand's own policy, made short.
     let mut connection = system.db.owner().await;
-    sqlx::query("update sla_policies set first_response_seconds = 2, warning_percent = 50")
-        .execute(&mut connection)
+    let id: Uuid = sqlx::query_scalar("select brand_id from sla_policies")
+        .fetch_one(&mut connection)
         .await
         .unwrap();
+    put_policy(&mut connection, BrandId(id), &first_response_in(2, 50)).await;
     let chat = json!({ "from": carol.id, "to": brand.account_id });
     system.platform.tell("POST", "/sim/chat", &chat).await;
     stream.wait_for("sla.started").await;

@@ -2,18 +2,29 @@
 
 use jiff::Timestamp;
 
-use super::{Act, ClockEnd, ClockOp, Effect, Fact, FactKind, RunningClock, State};
+use super::{Act, ClockEnd, ClockOp, Effect, Fact, FactKind, RunningClock, State, Status};
 use crate::ids::MessageId;
 
-/// A clock as the fold sees it.
+/// A time that a conversation spent in a status other than open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// Which status.
+    pub status: Status,
+    /// Since when.
+    pub from: Timestamp,
+    /// Until when; none while it lasts.
+    pub until: Option<Timestamp>,
+}
+
+/// A clock as the fold sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClockFold {
-    /// The cycle it belongs to.
-    pub cycle: i32,
-    /// Kind, number and start.
+    /// Kind, cycle, number and start.
     pub clock: RunningClock,
-    /// The message that started it.
-    pub started_by: MessageId,
+    /// The customer's message that started it.
+    pub started_by: Option<MessageId>,
+    /// Of a resolution clock: when the conversation was not open, in order.
+    pub stretches: Vec<Stretch>,
     /// How it ended; running while there is none.
     pub end: Option<ClockEnd>,
 }
@@ -23,7 +34,7 @@ pub struct ClockFold {
 pub struct Folded {
     /// Where the conversation stands.
     pub state: State,
-    /// Every clock of every cycle, in the order of their starts.
+    /// Every clock of every cycle, in the order in which they started.
     pub clocks: Vec<ClockFold>,
 }
 
@@ -44,11 +55,11 @@ pub fn fold(facts: &[Fact]) -> Folded {
         if fact.kind == FactKind::Act(Act::NoReply) {
             state.dismiss(&quiet, fact.clock_at, &mut effects);
         }
-        track(&mut clocks, state.cycle, &effects);
+        track(&mut clocks, &effects);
         if let Some((message, at)) = unseen.after(fact) {
             let mut effects = Vec::new();
             state.hear(message, at, &mut effects);
-            track(&mut clocks, state.cycle, &effects);
+            track(&mut clocks, &effects);
         }
     }
     Folded { state, clocks }
@@ -106,28 +117,52 @@ impl Unseen {
     }
 }
 
-fn track(clocks: &mut Vec<ClockFold>, cycle: i32, effects: &[Effect]) {
+fn track(clocks: &mut Vec<ClockFold>, effects: &[Effect]) {
     for effect in effects {
-        match *effect {
-            Effect::Clock(ClockOp::Start(clock, started_by)) => {
-                clocks.push(ClockFold {
-                    cycle,
-                    clock,
-                    started_by,
-                    end: None,
-                });
+        let Effect::Clock(op) = *effect else {
+            continue;
+        };
+        let (ClockOp::Start(clock, _)
+        | ClockOp::TakeUp(clock, _)
+        | ClockOp::Status(clock, ..)
+        | ClockOp::End(clock, _)) = op;
+        let known = clocks.iter_mut().rev().find(|known| known.clock == clock);
+        match (op, known) {
+            (ClockOp::Start(clock, started_by), _) => clocks.push(ClockFold {
+                clock,
+                started_by,
+                stretches: Vec::new(),
+                end: None,
+            }),
+            (ClockOp::TakeUp(..), Some(known)) => known.end = None,
+            (ClockOp::Status(_, status, at), Some(known)) if known.end.is_none() => {
+                enter(&mut known.stretches, status, at);
             }
-            Effect::Clock(ClockOp::End(clock, end)) => {
-                // At most one clock runs, and it is the one that was started last.
-                if let Some(running) = clocks
-                    .iter_mut()
-                    .rev()
-                    .find(|known| known.clock == clock && known.end.is_none())
-                {
-                    running.end = Some(end);
-                }
+            (ClockOp::End(_, end), Some(known)) if known.end.is_none() => {
+                known.end = Some(end);
             }
-            Effect::Opened | Effect::Reopened | Effect::Status(_) => {}
+            _ => {}
         }
+    }
+}
+
+/// Ends the stretch that lasts, and begins another unless the conversation is open again.
+pub fn enter(stretches: &mut Vec<Stretch>, status: Status, at: Timestamp) {
+    if let Some(last) = stretches.last_mut()
+        && last.until.is_none()
+    {
+        // What reopened it may be older than what its author had answered.
+        last.until = Some(at.max(last.from));
+    }
+    if status != Status::Open {
+        let from = stretches
+            .last()
+            .and_then(|last| last.until)
+            .map_or(at, |ended| at.max(ended));
+        stretches.push(Stretch {
+            status,
+            from,
+            until: None,
+        });
     }
 }

@@ -63,14 +63,17 @@ fn act(second: i64, stored_seq: i64, act: Act) -> Fact {
     fact(second, stored_seq, FactKind::Act(act))
 }
 
+fn response_clocks(folded: &Folded) -> impl Iterator<Item = &ClockFold> {
+    let is_response = |clock: &&ClockFold| clock.clock.kind != ClockKind::Resolution;
+    folded.clocks.iter().filter(is_response)
+}
+
 fn kinds(folded: &Folded) -> Vec<(ClockKind, i32, i64, Option<ClockEnd>)> {
-    folded
-        .clocks
-        .iter()
+    response_clocks(folded)
         .map(|clock| {
             (
                 clock.clock.kind,
-                clock.cycle,
+                clock.clock.cycle,
                 clock.clock.started_at.as_second(),
                 clock.end,
             )
@@ -83,8 +86,9 @@ fn a_customer_message_opens_and_starts_first_response_and_a_human_reply_settles_
     let folded = fold(&[inbound(10, 1), inbound(20, 2), reply(30, 3, None)]);
     assert_eq!(folded.state.status, Status::Pending);
     assert_eq!(folded.state.waiting_since, None);
-    assert_eq!(folded.clocks.len(), 1, "a second message restarts nothing");
-    assert!(matches!(folded.clocks[0].end, Some(ClockEnd::Answered(when, _)) if when == at(30)));
+    let clocks = kinds(&folded);
+    assert_eq!(clocks.len(), 1, "a second message restarts nothing");
+    assert!(matches!(clocks[0].3, Some(ClockEnd::Answered(when, _)) if when == at(30)));
 }
 
 #[test]
@@ -135,7 +139,7 @@ fn a_thank_you_that_needs_no_reply_leaves_things_as_they_were() {
             ClockKind::NextResponse,
             1,
             30,
-            Some(ClockEnd::Cancelled(at(40)))
+            Some(ClockEnd::Cancelled(at(40), Cancellation::NoReplyNeeded))
         )
     );
     // After a resolve it is over again, since it was over.
@@ -174,21 +178,95 @@ fn a_message_that_a_colleague_saw_and_answered_is_not_unseen_by_a_slower_one() {
 }
 
 #[test]
-fn resolving_cancels_and_the_next_message_reopens_with_new_clocks() {
-    let folded = fold(&[inbound(10, 1), act(20, 2, Act::Resolve), inbound(30, 3)]);
+fn resolving_cancels_and_a_message_a_day_later_reopens_with_new_clocks() {
+    let day = 24 * 3600;
+    let resolved = [inbound(10, 1), act(20, 2, Act::Resolve)];
+    let folded = fold(&[resolved.as_slice(), &[inbound(day + 20, 3)]].concat());
     assert_eq!((folded.state.status, folded.state.cycle), (Status::Open, 2));
+    let cancelled = ClockEnd::Cancelled(at(20), Cancellation::Resolved);
     assert_eq!(
         kinds(&folded),
         [
-            (
-                ClockKind::FirstResponse,
-                1,
-                10,
-                Some(ClockEnd::Cancelled(at(20)))
-            ),
-            (ClockKind::FirstResponse, 2, 30, None),
+            (ClockKind::FirstResponse, 1, 10, Some(cancelled)),
+            (ClockKind::FirstResponse, 2, day + 20, None),
         ]
     );
+}
+
+#[test]
+fn resolving_without_an_answer_does_not_dodge_the_clock_of_who_writes_again_within_a_day() {
+    let day = 24 * 3600;
+    let resolved = [inbound(10, 1), act(20, 2, Act::Resolve)];
+    let again = [resolved.as_slice(), &[inbound(day + 19, 3)]].concat();
+    let folded = fold(&again);
+    assert_eq!((folded.state.status, folded.state.cycle), (Status::Open, 2));
+    // The same clock from its own start, and no other beside it.
+    assert_eq!(kinds(&folded), [(ClockKind::FirstResponse, 1, 10, None)]);
+    // Once it is answered, the next question in the cycle is a next response.
+    let answered = [
+        again.as_slice(),
+        &[reply(day + 30, 4, None), inbound(day + 40, 5)],
+    ]
+    .concat();
+    assert_eq!(
+        kinds(&fold(&answered))[1],
+        (ClockKind::NextResponse, 2, day + 40, None)
+    );
+    // A reply after the resolve has answered; a block is no resolve.
+    for (between, clocks) in [
+        (reply(25, 3, None), 2),
+        (act(15, 2, Act::Close(Closing::Blocked)), 2),
+    ] {
+        let facts = [resolved.as_slice(), &[between, inbound(30, 4)]].concat();
+        assert_eq!(kinds(&fold(&facts)).len(), clocks, "{between:?}");
+    }
+}
+
+#[test]
+fn the_resolution_clock_runs_from_opening_to_resolve_and_keeps_when_it_was_not_open() {
+    let folded = fold(&[
+        inbound(10, 1),
+        reply(20, 2, None),
+        inbound(30, 3),
+        act(40, 4, Act::Snooze(at(50))),
+        act(50, 5, Act::Wake),
+        act(60, 6, Act::Resolve),
+    ]);
+    let clock = folded
+        .clocks
+        .iter()
+        .find(|clock| clock.clock.kind == ClockKind::Resolution)
+        .unwrap();
+    let stretch = |status, from, until| Stretch {
+        status,
+        from: at(from),
+        until: Some(at(until)),
+    };
+    assert_eq!(clock.clock.started_at, at(10));
+    assert_eq!(clock.end, Some(ClockEnd::Resolved(at(60))));
+    assert_eq!(
+        clock.stretches,
+        [
+            stretch(Status::Pending, 20, 30),
+            stretch(Status::Snoozed, 40, 50)
+        ]
+    );
+}
+
+#[test]
+fn a_disconnect_ends_the_clocks_and_leaves_the_status() {
+    let folded = fold(&[
+        inbound(10, 1),
+        act(20, 2, Act::Disconnect),
+        act(30, 3, Act::Resolve),
+    ]);
+    let cut = Some(ClockEnd::Cancelled(
+        at(20),
+        Cancellation::Closed(Closing::Disconnected),
+    ));
+    assert!(folded.clocks.iter().all(|clock| clock.end == cut));
+    let standing = fold(&[inbound(10, 1), act(20, 2, Act::Disconnect)]).state;
+    assert_eq!((standing.status, standing.running), (Status::Open, None));
 }
 
 #[test]
@@ -227,7 +305,7 @@ fn a_message_that_a_later_author_saw_is_not_brought_up_by_an_older_reply() {
         reply(30, 1, None),
     ]);
     assert_eq!(answered.state.status, Status::Pending);
-    assert_eq!(answered.clocks.len(), 1);
+    assert_eq!(kinds(&answered).len(), 1);
     let resolved = fold(&[
         inbound(10, 1),
         inbound(20, 5),
@@ -351,7 +429,7 @@ proptest! {
         let facts: Vec<Fact> = choices.iter().enumerate().map(|(i, choice)| build(i, *choice)).collect();
         let mut state = State::blank();
         for fact in &facts {
-            prop_assert!(state.is_next(fact));
+            prop_assert!(state.is_next(fact) || state.lapsed.is_some());
             state.apply(fact);
         }
         prop_assert_eq!(state, fold(&facts).state);
@@ -367,9 +445,11 @@ proptest! {
             .map(|(i, (choice, seen))| Fact { stored_seq: *seen, ..build(i, *choice) })
             .collect();
         let folded = fold(&facts);
-        let running = folded.clocks.iter().filter(|clock| clock.end.is_none()).count();
+        let running = response_clocks(&folded).filter(|clock| clock.end.is_none()).count();
         prop_assert_eq!(running, usize::from(folded.state.running.is_some()));
         prop_assert!(running <= 1);
+        let unresolved = folded.clocks.iter().filter(|clock| clock.end.is_none()).count() - running;
+        prop_assert_eq!(unresolved, usize::from(folded.state.status != Status::Resolved));
         if folded.state.status == Status::Resolved {
             prop_assert_eq!(running, 0);
             prop_assert_eq!(folded.state.waiting_since, None);

@@ -256,7 +256,7 @@ pub(super) fn refused_team(error: StoreError) -> Problem {
 }
 
 /// Disconnects an account: its events are no longer taken, its token is forgotten. While clocks run in
-/// its conversations this has to be confirmed.
+/// its conversations this has to be confirmed: it ends them as `channel_disconnected`.
 #[utoipa::path(
     delete, path = "/v1/channels/{id}", tag = "channels",
     params(
@@ -278,6 +278,7 @@ pub(crate) async fn delete(
     query.finish()?;
     let channel = seen(&app, &actor, id.0).await?;
     let (cause, audit, before) = (actor.cause(), app.audit.clone(), channel.clone());
+    let member = actor.member;
     let work = actor.write(&app, move |tx| {
         Box::pin(async move {
             if before.status == "disconnected" {
@@ -291,6 +292,7 @@ pub(crate) async fn delete(
                 return Err(Problem::with(Code::ConfirmationNeeded, detail)
                     .extra("running_clocks", json!(running)));
             }
+            channels::end_clocks(tx, before.id, member, &cause).await?;
             channels::disconnect(tx, before.id, "disconnected_by_member", &cause).await?;
             let entry = Entry {
                 action: "channel.disconnected",

@@ -34,7 +34,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let bytes = read(&request, payload).await?;
+            let bytes = read(&request, payload, MAX_BODY_BYTES).await?;
             check_type(&request)?;
             parse(&bytes).map(Self)
         })
@@ -48,7 +48,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let bytes = read(&request, payload).await?;
+            let bytes = read(&request, payload, MAX_BODY_BYTES).await?;
             if bytes.is_empty() {
                 return Ok(Self(T::default()));
             }
@@ -58,13 +58,18 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
     }
 }
 
-async fn read(request: &HttpRequest, mut payload: Payload) -> Result<web::BytesMut, Problem> {
+/// Reads a body of so many bytes at most.
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    max: usize,
+) -> Result<web::BytesMut, Problem> {
     let mut bytes = web::BytesMut::new();
     let reading = async {
         while let Some(chunk) = payload.next().await {
             let chunk =
                 chunk.map_err(|error| Problem::with(Code::InvalidRequest, error.to_string()))?;
-            if bytes.len() + chunk.len() > MAX_BODY_BYTES {
+            if bytes.len() + chunk.len() > max {
                 return Err(Problem::new(Code::BodyTooLarge));
             }
             bytes.extend_from_slice(&chunk);
@@ -105,6 +110,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             "must not contain U+0000",
         ));
     }
+    of_value(value)
+}
+
+/// Reads a value whose texts are known to be fit for the database.
+pub(super) fn of_value<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let pointer = pointer(error.path());
         Problem::at(
@@ -136,7 +146,7 @@ fn find_nul(value: &Value, at: &str) -> Option<String> {
 }
 
 /// RFC 6901 escapes.
-fn escape(name: &str) -> String {
+pub(crate) fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 

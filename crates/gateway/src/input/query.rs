@@ -163,7 +163,7 @@ impl Query {
 
     /// Takes the faults of a group, what is left over there included.
     pub(crate) fn absorb(&self, group: &Self) {
-        self.checks.borrow_mut().append(group.close());
+        self.note(group.close());
     }
 
     fn names_of(&self, name: &str) -> Vec<String> {
@@ -280,6 +280,11 @@ impl Query {
     /// Notes a fault of a parameter.
     pub(crate) fn fault(&self, name: &str, detail: impl Into<String>) {
         self.checks.borrow_mut().fault(&self.pointer(name), detail);
+    }
+
+    /// Takes faults that were found elsewhere.
+    pub(crate) fn note(&self, faults: Checks) {
+        self.checks.borrow_mut().append(faults);
     }
 
     /// Refuses if anything was wrong or is left over.

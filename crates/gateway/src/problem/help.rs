@@ -56,6 +56,9 @@ impl Code {
             Self::EmailTaken => "Sign in, or ask for a new password.",
             Self::NameTaken => "Names of this kind are unique in a brand, whatever their case.",
             Self::InUse => "`count` says how many refer to it. Change those first.",
+            Self::ReapplyInProgress => {
+                "`GET /v1/sla-policies/{id}/reapplies` tells how far it is. Ask again when it has finished."
+            }
             Self::ConversationExists => {
                 "A customer has one unresolved conversation at a time over a channel. `conversation_id` is that one: write there."
             }
@@ -85,8 +88,10 @@ impl Code {
                 "The feed reaches back 30 days. `oldest` is the oldest cursor: read your state anew, then go on from there."
             }
             Self::Erased => "Its data were erased for good.",
-            Self::BodyTooLarge => "JSON bodies have at most 256 KiB.",
-            Self::UnsupportedMediaType => "Send `Content-Type: application/json`.",
+            Self::BodyTooLarge => "JSON bodies have at most 256 KiB, an iCalendar file 1 MiB.",
+            Self::UnsupportedMediaType => {
+                "Send JSON with `Content-Type: application/json`; an iCalendar file is `text/calendar`."
+            }
             Self::ProofWrong => "You stay signed in: try again.",
             Self::TokenInvalid => "It was used, replaced, or has run out. Ask for a new mail.",
             Self::AttributeInvalid => "`errors` says what the definition asks for.",
@@ -109,6 +114,12 @@ impl Code {
             Self::ClientRefReused => "Use a new `client_ref` for another text.",
             Self::MemberCannotTake => {
                 "The member is deactivated, or has a role that may not reply."
+            }
+            Self::CatchAllRequired => {
+                "The first policy that matches holds, so the last one has no conditions: every conversation has a policy. Put another one without conditions last first."
+            }
+            Self::PolicyNeverReached => {
+                "Give it conditions, or put it last: only the last policy holds for every conversation."
             }
             Self::ConfirmationNeeded => {
                 "Repeat with the confirmation that `errors` points at, if you mean it."

@@ -51,9 +51,10 @@ pub(crate) struct AuditTarget {
 }
 
 /// Kinds of things in the log, and the prefix of their ids.
-const PREFIXES: [(&str, &str); 16] = [
+const PREFIXES: [(&str, &str); 19] = [
     ("api_key", "key"),
     ("attribute_definition", "attr"),
+    ("calendar", "cal"),
     ("canned_reply", "can"),
     ("channel", "chan"),
     ("contact", "cont"),
@@ -65,6 +66,8 @@ const PREFIXES: [(&str, &str); 16] = [
     ("saved_filter", "flt"),
     ("session", "ses"),
     ("skill", "skl"),
+    ("sla_excuse", "exc"),
+    ("sla_policy", "pol"),
     ("team", "team"),
     ("user", "usr"),
     ("x_app", "xapp"),

@@ -29,7 +29,7 @@ pub(crate) struct Gateway {
     pub(crate) bus: Bus,
     pub(crate) metrics: Metrics,
     pub(crate) sealer: Sealer,
-    http: Client,
+    pub(crate) http: Client,
     shutdown: Shutdown,
     relay: Uuid,
     has_broker: bool,
@@ -205,16 +205,7 @@ impl Gateway {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer {
-            status,
-            headers,
-            body,
-            text,
-        }
+        Answer::of(request.send().await.unwrap()).await
     }
 
     pub(crate) async fn get(&self, who: &Person, path: &str) -> Answer {
@@ -479,6 +470,17 @@ impl Drop for Gateway {
 }
 
 impl Answer {
+    pub(crate) async fn of(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        Self {
+            status,
+            headers,
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        }
+    }
+
     /// Who a sign-in signed in.
     pub(crate) fn person(&self) -> Person {
         assert!(self.status.is_success(), "{}", self.text);

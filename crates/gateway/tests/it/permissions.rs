@@ -12,6 +12,8 @@ const SPOT_CHECKS: &[(&str, &str)] = &[
     ("POST /v1/conversations/{id}/messages", "agent"),
     ("PATCH /v1/conversations/{id}", "agent"),
     ("POST /v1/teams", "supervisor"),
+    ("GET /v1/sla-policies", "analyst"),
+    ("PUT /v1/sla-policies/order", "supervisor"),
     ("PATCH /v1/members/{id}", "admin"),
     ("POST /v1/channels/x/connect", "admin"),
     ("DELETE /v1/channels/{id}", "admin"),

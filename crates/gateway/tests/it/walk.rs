@@ -21,6 +21,7 @@ const PATHS: &[(&str, &str)] = &[
     ("/v1/api-keys/", "key"),
     ("/v1/attribute-definitions/", "attr"),
     ("/v1/audit-log/", "aud"),
+    ("/v1/calendars/", "cal"),
     ("/v1/canned-replies/", "can"),
     ("/v1/channels/", "chan"),
     ("/v1/contact-merges/", "mrg"),
@@ -33,6 +34,8 @@ const PATHS: &[(&str, &str)] = &[
     ("/v1/messages/", "msg"),
     ("/v1/saved-filters/", "flt"),
     ("/v1/skills/", "skl"),
+    ("/v1/sla-excuses/", "exc"),
+    ("/v1/sla-policies/", "pol"),
     ("/v1/teams/", "team"),
     ("/v1/x-apps/", "xapp"),
 ];
@@ -50,6 +53,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("mention_ids", "mem"),
     ("merged_id", "cont"),
     ("message_id", "msg"),
+    ("policy_id", "pol"),
+    ("policy_ids", "pol"),
     ("survivor_id", "cont"),
     ("target_id", "lbl"),
     ("team_id", "team"),
@@ -138,6 +143,26 @@ async fn things(gateway: &Gateway, brand: &Brand, text: &str) -> Things {
             json!({ "name": text, "color": "#00aa00" }),
         ),
         ("skl", "/v1/skills", json!({ "name": text })),
+        (
+            "exc",
+            "/v1/sla-excuses",
+            json!({
+                "starts_at": "2026-03-01T08:00:00Z", "ends_at": "2026-03-01T09:00:00Z", "reason": text,
+            }),
+        ),
+        (
+            "cal",
+            "/v1/calendars",
+            json!({
+                "name": text, "time_zone": "Europe/Berlin",
+                "week": { "monday": [{ "from": "09:00", "to": "17:00" }] },
+            }),
+        ),
+        (
+            "pol",
+            "/v1/sla-policies",
+            json!({ "name": text, "conditions": { "priorities": ["high"] } }),
+        ),
         (
             "key",
             "/v1/api-keys",

@@ -203,7 +203,7 @@ async fn a_clock_that_is_not_its_conversations_is_put_to_rest() {
     let world = World::new().await;
     let id = world.waiting_for(4_000).await;
     world
-        .owner_runs("update conversations set clock_kind = null")
+        .owner_runs("update conversations set status = 'resolved', clock_kind = null")
         .await;
     assert_eq!(world.fire().await, Outcome { found: 1, done: 0 });
     assert_eq!(world.fire().await.found, 0);

@@ -6,6 +6,7 @@
 )]
 
 mod clocks;
+mod policies;
 mod role;
 mod snoozes;
 mod support;

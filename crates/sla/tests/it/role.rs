@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use roost_bus::{Bus, BusConfig, Hint};
 use roost_service::{Health, Metrics, Shutdown};
 use roost_sla::{Deps, run};
-use roost_tests::db::setting;
+use roost_tests::db::{first_response_in, setting};
 use roost_tests::wait::until;
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -18,9 +18,8 @@ use crate::support::World;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_fires_at_its_instants() {
     let world = World::new().await;
-    world
-        .owner_runs("update sla_policies set first_response_seconds = 2, warning_percent = 50")
-        .await;
+    let short = first_response_in(2, 50);
+    world.db.put_policy(&world.brand, &short).await;
     let metrics = Metrics::new();
     let url = SecretString::from(setting("ROOST_TEST_AMQP_URL"));
     let config = BusConfig {

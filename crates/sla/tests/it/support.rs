@@ -86,6 +86,8 @@ impl World {
     }
 }
 
+/// So many seconds ago, in milliseconds as platforms have it.
 pub(crate) fn ago(seconds: i64) -> Timestamp {
-    Timestamp::now() - SignedDuration::from_secs(seconds)
+    let now = Timestamp::now().as_millisecond();
+    Timestamp::from_millisecond(now).unwrap() - SignedDuration::from_secs(seconds)
 }

@@ -161,20 +161,3 @@ async fn read(
     .await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
-
-/// How many clocks run in a channel's conversations.
-///
-/// # Errors
-/// When the database fails.
-pub async fn count_running_clocks(tx: &mut BrandTx, id: ChannelId) -> Result<i64, StoreError> {
-    let brand = tx.brand();
-    Ok(sqlx::query_scalar(
-        "select count(*) from sla_clocks k
-         join conversations c on c.brand_id = k.brand_id and c.id = k.conversation_id
-         where k.brand_id = $1 and c.channel_id = $2 and k.state = 'running'",
-    )
-    .bind(brand.0)
-    .bind(id.0)
-    .fetch_one(tx.conn())
-    .await?)
-}

@@ -92,7 +92,7 @@ pub async fn block(
     .bind(id.0)
     .fetch_one(tx.conn())
     .await?;
-    let resolved = close_all(tx, &identities, "blocked", member, cause).await?;
+    let resolved = close_all(tx, &identities, ActKind::Block, member, cause).await?;
     let data = json!({ "contact_id": id, "version": version, "resolved": resolved });
     append_subject_event(tx, EventType::ContactBlocked, id.0, cause, data).await?;
     Ok(BlockOutcome::Done {
@@ -135,11 +135,11 @@ pub async fn unblock(
     Ok(BlockOutcome::Done { resolved: 0 })
 }
 
-/// Resolves every conversation of these accounts and says of the clocks that this cancels why.
+/// Closes every conversation of these accounts, and their clocks with them.
 pub(crate) async fn close_all(
     tx: &mut BrandTx,
     identities: &[Uuid],
-    reason: &str,
+    act: ActKind,
     member: MemberId,
     cause: &Cause,
 ) -> Result<Vec<ConversationId>, StoreError> {
@@ -159,21 +159,10 @@ pub(crate) async fn close_all(
     let mut ledger = Ledger::begin(tx.conn(), &[brand]).await?;
     ledger.lock(tx.conn(), brand, &ids).await?;
     for id in &ids {
-        ledger.act(*id, ActKind::Resolve, Some(member), cause);
+        ledger.act(*id, act, Some(member), cause);
     }
     ledger.refold(tx.conn(), cause).await?;
-    let at = ledger.now;
     ledger.flush(tx.conn()).await?;
-    sqlx::query(
-        "update sla_clocks set cancelled_as = $3
-         where brand_id = $1 and conversation_id = any ($2) and state = 'cancelled' and settled_at = $4",
-    )
-    .bind(brand.0)
-    .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
-    .bind(reason)
-    .bind(Ts::from(at))
-    .execute(tx.conn())
-    .await?;
     Ok(ids)
 }
 

@@ -11,7 +11,7 @@ use crate::attributes::{self, Subject};
 use crate::changed::{Changed, expect_version};
 use crate::error::StoreError;
 use crate::events::append_subject_event;
-use crate::ledger::Cause;
+use crate::ledger::{Cause, rematch_contact};
 use crate::search::{self, NamedContact};
 use crate::tx::BrandTx;
 
@@ -125,5 +125,8 @@ pub async fn change(
     );
     let data = json!({ "contact_id": id, "version": version, "changed_fields": fields });
     append_subject_event(tx, EventType::ContactUpdated, id.0, cause, data).await?;
+    if valued {
+        rematch_contact(tx, id, cause).await?;
+    }
     Ok(ContactOutcome::Plain(Changed::Done(())))
 }

@@ -140,6 +140,7 @@ async fn set_labels(
     .await?;
     let changed = json!({ "labels": [before, after] });
     ledger.set_fields(id, EventType::ConversationLabelsChanged, changed, cause);
+    ledger.relabel(id, after.into_iter().collect(), cause);
     Ok(Ok(()))
 }
 

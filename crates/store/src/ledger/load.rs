@@ -1,22 +1,24 @@
 //! Reading what a change starts from.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
 use jiff::Timestamp;
 use roost_domain::conversation::{
-    Fact, FactKind, Order, Reply, RunningClock, State, Then, clamp_for_clocks,
+    Fact, FactKind, Order, Reply, RunningClock, State, Stretch, Then, clamp_for_clocks,
 };
 use roost_domain::ids::{
-    BrandId, ChannelId, ClockId, ContactId, ConversationId, IdentityId, MemberId, MessageId,
-    PolicyId, TeamId,
+    BrandId, CalendarId, ChannelId, ClockId, ContactId, ConversationId, IdentityId, MemberId,
+    MessageId, PolicyId, TeamId,
 };
-use roost_domain::sla::Target;
+use roost_domain::sla::ClockKind;
+use serde_json::{Map, Value};
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::rows::ActKind;
-use super::{Conversation, Policy, StoredClock};
+use super::{About, CalendarKey, Conversation, PolicyKey, Rulebook, Rules, StoredClock};
 use crate::error::StoreError;
 use crate::ts::Ts;
 
@@ -36,52 +38,17 @@ pub(crate) fn parse<T: FromStr>(text: &str) -> Result<T, StoreError> {
         .map_err(|_| StoreError::Corrupt(text.to_owned()))
 }
 
-pub(super) async fn policies(
+/// The teams of these brands.
+pub(super) async fn teams(
     connection: &mut PgConnection,
     brands: &[BrandId],
-) -> Result<(Timestamp, BTreeMap<BrandId, Policy>), StoreError> {
-    #[derive(sqlx::FromRow)]
-    struct Row {
-        now: Ts,
-        brand_id: Option<Uuid>,
-        id: Option<Uuid>,
-        first_response_seconds: Option<i64>,
-        next_response_seconds: Option<i64>,
-        warning_percent: Option<i16>,
-    }
-    let ids: Vec<Uuid> = brands.iter().map(|brand| brand.0).collect();
-    // The outer join keeps the row with the time where a brand has no policy.
-    let rows: Vec<Row> = sqlx::query_as(
-        "select clock_timestamp() as now, p.brand_id, p.id, p.first_response_seconds, p.next_response_seconds,
-                p.warning_percent
-         from (select 1) one
-         left join lateral (
-             select distinct on (brand_id) * from sla_policies where brand_id = any($1)
-             order by brand_id, ordinal, id
-         ) p on true",
-    )
-    .bind(ids)
-    .fetch_all(connection)
-    .await?;
-    let now = rows
-        .first()
-        .map_or_else(Timestamp::default, |row| row.now.get());
-    let policies = rows.into_iter().filter_map(|row| {
-        let warning_percent = row.warning_percent?;
-        let target = |seconds: Option<i64>| {
-            seconds.map(|seconds| Target {
-                seconds,
-                warning_percent,
-            })
-        };
-        let policy = Policy {
-            id: PolicyId(row.id?),
-            first_response: target(row.first_response_seconds),
-            next_response: target(row.next_response_seconds),
-        };
-        Some((BrandId(row.brand_id?), policy))
-    });
-    Ok((now, policies.collect()))
+) -> Result<Vec<TeamId>, StoreError> {
+    let brands: Vec<Uuid> = brands.iter().map(|brand| brand.0).collect();
+    let ids: Vec<Uuid> = sqlx::query_scalar("select id from teams where brand_id = any ($1)")
+        .bind(brands)
+        .fetch_all(connection)
+        .await?;
+    Ok(ids.into_iter().map(TeamId).collect())
 }
 
 #[derive(sqlx::FromRow)]
@@ -109,6 +76,10 @@ struct ConversationRow {
     clock_kind: Option<String>,
     clock_ordinal: Option<i32>,
     clock_started_at: Option<Ts>,
+    clock_cycle: Option<i32>,
+    lapsed_cycle: Option<i32>,
+    lapsed_started_at: Option<Ts>,
+    waits: i32,
     first_response_done: bool,
     next_responses: i32,
     last_order_at: Option<Ts>,
@@ -130,14 +101,23 @@ impl TryFrom<ConversationRow> for Conversation {
 
     fn try_from(row: ConversationRow) -> Result<Self, StoreError> {
         let get = |ts: Option<Ts>| ts.map(Ts::get);
-        let running = match (row.clock_kind, row.clock_ordinal, row.clock_started_at) {
-            (Some(kind), Some(ordinal), Some(at)) => Some(RunningClock {
+        let started = row.clock_cycle.zip(row.clock_started_at);
+        let running = match (row.clock_kind, row.clock_ordinal, started) {
+            (Some(kind), Some(ordinal), Some((cycle, at))) => Some(RunningClock {
                 kind: parse(&kind)?,
+                cycle,
                 ordinal,
                 started_at: at.get(),
             }),
             _ => None,
         };
+        let lapsed = row.lapsed_cycle.zip(row.lapsed_started_at);
+        let lapsed = lapsed.map(|(cycle, at)| RunningClock {
+            kind: ClockKind::FirstResponse,
+            cycle,
+            ordinal: 1,
+            started_at: at.get(),
+        });
         let last = match (row.last_order_at, row.last_order_no, row.last_order_id) {
             (Some(at), Some(no), Some(id)) => Some(Order {
                 at: at.get(),
@@ -170,6 +150,7 @@ impl TryFrom<ConversationRow> for Conversation {
                 resolved_at: get(row.resolved_at),
                 snoozed_until: get(row.snoozed_until),
                 running,
+                lapsed,
                 first_response_done: row.first_response_done,
                 next_responses: row.next_responses,
                 last,
@@ -181,10 +162,13 @@ impl TryFrom<ConversationRow> for Conversation {
             has_failed_send: row.has_failed_send,
             customer_read_no: row.customer_read_no,
             origin: row.origin_kind.zip(row.origin_ref),
-            clock: None,
+            waits: row.waits,
+            about: About::default(),
+            clocks: Vec::new(),
             touched: false,
             new_facts: Vec::new(),
             must_refold: false,
+            is_unfolded: false,
         })
     }
 }
@@ -198,7 +182,7 @@ macro_rules! lock_conversations {
                  select brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id,
                         assignee_id, assigned_at, queued_at, waiting_reason, version, last_seq, cycle,
                         cycle_started_at, waiting_since, resolved_at, snoozed_until, clock_kind, clock_ordinal,
-                        clock_started_at, first_response_done, next_responses, last_order_at, last_order_no,
+                        clock_started_at, clock_cycle, lapsed_cycle, lapsed_started_at, waits, first_response_done, next_responses, last_order_at, last_order_no,
                         last_order_id, last_inbound_seq, opened_at, preview, last_message_at, has_failed_send,
                         customer_read_no, origin_kind, origin_ref
                  from conversations where ",
@@ -207,7 +191,7 @@ macro_rules! lock_conversations {
              select brand_id, id, channel_id, identity_id, contact_id, bucket, status, priority, team_id,
                     assignee_id, assigned_at, queued_at, waiting_reason, version, last_seq, cycle,
                     cycle_started_at, waiting_since, resolved_at, snoozed_until, clock_kind, clock_ordinal,
-                    clock_started_at, first_response_done, next_responses, last_order_at, last_order_no,
+                    clock_started_at, clock_cycle, lapsed_cycle, lapsed_started_at, waits, first_response_done, next_responses, last_order_at, last_order_no,
                     last_order_id, last_inbound_seq, opened_at, preview, last_message_at, has_failed_send,
                     customer_read_no, origin_kind, origin_ref, clock_timestamp() as locked_at
              from held order by id"
@@ -269,22 +253,22 @@ async fn with_clocks(
     rows: Vec<ConversationRow>,
 ) -> Result<Locked, StoreError> {
     let at = rows.iter().map(|row| row.locked_at.get()).max();
-    // Most messages come to a conversation whose clock runs or is blank; only those rows are read.
-    let running: Vec<(Uuid, Uuid)> = rows
+    // Those of a resolved conversation have ended.
+    let unresolved: Vec<(Uuid, Uuid)> = rows
         .iter()
-        .filter(|row| row.clock_kind.is_some())
+        .filter(|row| row.status != "resolved")
         .map(|row| (row.brand_id, row.id))
         .collect();
-    let mut clocks = HashMap::new();
-    if !running.is_empty() {
-        for row in clock_rows(connection, &running, true).await? {
+    let mut clocks: HashMap<ConversationId, Vec<StoredClock>> = HashMap::new();
+    if !unresolved.is_empty() {
+        for row in clock_rows(connection, &unresolved, Which::Live).await? {
             let id = ConversationId(row.conversation_id);
-            clocks.insert(id, StoredClock::try_from(row)?);
+            clocks.entry(id).or_default().push(row.try_into()?);
         }
     }
     let conversations = rows.into_iter().map(|row| {
         let mut conversation = Conversation::try_from(row)?;
-        conversation.clock = clocks.remove(&conversation.id);
+        conversation.clocks = clocks.remove(&conversation.id).unwrap_or_default();
         Ok(conversation)
     });
     let conversations = conversations.collect::<Result<_, StoreError>>()?;
@@ -300,20 +284,34 @@ struct ClockRow {
     ordinal: i32,
     state: String,
     policy_id: Uuid,
+    policy_version: i32,
+    calendar_id: Option<Uuid>,
+    calendar_version: Option<i32>,
+    priority: String,
     target_seconds: i64,
-    warning_percent: i16,
     started_at: Ts,
-    started_by: Uuid,
-    due_at: Ts,
-    warn_at: Ts,
+    started_by: Option<Uuid>,
+    stretches: Json<Vec<(String, Timestamp, Option<Timestamp>)>>,
+    due_floor: Option<Ts>,
+    due_at: Option<Ts>,
+    warn_at: Option<Ts>,
     next_fire_at: Option<Ts>,
+    warnings: Vec<i16>,
+    escalations_done: i16,
     warned_at: Option<Ts>,
     breached_at: Option<Ts>,
     fired_at: Option<Ts>,
     settled_at: Option<Ts>,
     settled_by: Option<Uuid>,
+    cancelled_as: Option<String>,
+    used_ms: Option<i64>,
     verdict_no: i32,
     is_withdrawn: bool,
+    marks: Vec<String>,
+    late_seconds: Option<i32>,
+    undo: Option<Json<Map<String, Value>>>,
+    story: Json<Vec<Value>>,
+    has_result: bool,
     told: Vec<String>,
 }
 
@@ -321,56 +319,127 @@ impl TryFrom<ClockRow> for StoredClock {
     type Error = StoreError;
 
     fn try_from(row: ClockRow) -> Result<Self, StoreError> {
+        let stretches = row.stretches.0.into_iter().map(|(status, from, until)| {
+            let status = parse(&status)?;
+            Ok(Stretch {
+                status,
+                from,
+                until,
+            })
+        });
         Ok(Self {
             id: ClockId(row.id),
             cycle: row.cycle,
             kind: parse(&row.kind)?,
             ordinal: row.ordinal,
             state: row.state,
-            policy: PolicyId(row.policy_id),
-            target: Target {
-                seconds: row.target_seconds,
-                warning_percent: row.warning_percent,
-            },
+            policy: PolicyKey::new(PolicyId(row.policy_id), row.policy_version),
+            calendar: row
+                .calendar_id
+                .zip(row.calendar_version)
+                .map(|(id, version)| CalendarKey {
+                    id: CalendarId(id),
+                    version,
+                }),
+            priority: parse(&row.priority)?,
+            target_seconds: row.target_seconds,
             started_at: row.started_at.get(),
             started_by: row.started_by,
-            due_at: row.due_at.get(),
-            warn_at: row.warn_at.get(),
+            stretches: stretches.collect::<Result<_, StoreError>>()?,
+            due_floor: row.due_floor.map(Ts::get),
+            due_at: row.due_at.map(Ts::get),
+            warn_at: row.warn_at.map(Ts::get),
             next_fire_at: row.next_fire_at.map(Ts::get),
+            warnings: row.warnings,
+            escalations_done: row.escalations_done,
             warned_at: row.warned_at.map(Ts::get),
             breached_at: row.breached_at.map(Ts::get),
             fired_at: row.fired_at.map(Ts::get),
             settled_at: row.settled_at.map(Ts::get),
             settled_by: row.settled_by,
+            cancelled_as: row.cancelled_as,
+            used_ms: row.used_ms,
             verdict_no: row.verdict_no,
             is_withdrawn: row.is_withdrawn,
+            marks: row.marks,
+            late_seconds: row.late_seconds,
+            undo: row.undo.map(|json| json.0).unwrap_or_default(),
+            story: row.story.0,
+            has_result: row.has_result,
             told: row.told,
         })
     }
 }
 
+/// Which clocks of a conversation.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    /// That run or rest.
+    Live,
+    /// All but those that were withdrawn.
+    Standing,
+    /// Those too.
+    All,
+}
+
 async fn clock_rows(
     connection: &mut PgConnection,
     of: &[(Uuid, Uuid)],
-    running_only: bool,
+    which: Which,
 ) -> Result<Vec<ClockRow>, StoreError> {
     let (brands, ids): (Vec<Uuid>, Vec<Uuid>) = of.iter().copied().unzip();
     Ok(sqlx::query_as(
-        "select k.id, k.conversation_id, k.cycle, k.kind, k.ordinal, k.state, k.policy_id, k.target_seconds,
-                k.warning_percent, k.started_at, k.started_by, k.due_at, k.warn_at, k.next_fire_at, k.warned_at,
-                k.breached_at, k.fired_at, k.settled_at, k.settled_by, k.verdict_no, k.is_withdrawn,
+        "select k.id, k.conversation_id, k.cycle, k.kind, k.ordinal, k.state, k.policy_id, k.policy_version,
+                k.calendar_id, k.calendar_version, k.priority, k.target_seconds, k.started_at, k.started_by,
+                k.stretches, k.due_floor, k.due_at, k.warn_at, k.next_fire_at, k.warnings, k.escalations_done,
+                k.warned_at, k.breached_at, k.fired_at, k.settled_at, k.settled_by, k.cancelled_as, k.used_ms,
+                k.verdict_no, k.is_withdrawn, k.marks, k.late_seconds, k.undo, k.story, k.has_result,
                 array(select f.what from sla_firings f
-                      where f.brand_id = k.brand_id and f.clock_id = k.id and f.verdict_no = k.verdict_no) as told
+                      where f.brand_id = k.brand_id and f.clock_id = k.id
+                        and (f.verdict_no = k.verdict_no or f.what like 'warning:%')) as told
          from unnest($1::uuid[], $2::uuid[]) as wanted (brand_id, conversation_id)
          join sla_clocks k using (brand_id, conversation_id)
-         where not k.is_withdrawn and (k.state = 'running' or not $3)
+         where (not k.is_withdrawn or $4) and (k.state in ('running', 'paused') or not $3)
          order by k.id",
     )
     .bind(brands)
     .bind(ids)
-    .bind(running_only)
+    .bind(matches!(which, Which::Live))
+    .bind(matches!(which, Which::All))
     .fetch_all(connection)
     .await?)
+}
+
+/// Every clock of a conversation, with what it runs by.
+pub(crate) async fn shown_clocks(
+    connection: &mut PgConnection,
+    brand: BrandId,
+    conversation: ConversationId,
+) -> Result<Vec<(StoredClock, Rules)>, StoreError> {
+    let rows = clock_rows(connection, &[(brand.0, conversation.0)], Which::All).await?;
+    let clocks: Vec<StoredClock> = rows
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect::<Result<_, StoreError>>()?;
+    let mut rulebook = Rulebook::default();
+    let versions: Vec<_> = clocks
+        .iter()
+        .map(|clock| (brand, clock.policy, clock.calendar))
+        .collect();
+    rulebook.learn(connection, versions).await?;
+    let ruled = clocks.into_iter().filter_map(|clock| {
+        let rules = rulebook.rules(clock.policy, clock.calendar)?;
+        Some((clock, rules))
+    });
+    Ok(ruled.collect())
+}
+
+/// Clocks of these conversations that run or rest.
+pub(super) async fn live_clocks(
+    connection: &mut PgConnection,
+    of: &[(BrandId, ConversationId)],
+) -> Result<HashMap<ConversationId, Vec<StoredClock>>, StoreError> {
+    clocks_by_conversation(connection, of, Which::Live).await
 }
 
 /// Every clock of these conversations but those that were withdrawn.
@@ -378,9 +447,17 @@ pub(super) async fn clocks(
     connection: &mut PgConnection,
     of: &[(BrandId, ConversationId)],
 ) -> Result<HashMap<ConversationId, Vec<StoredClock>>, StoreError> {
+    clocks_by_conversation(connection, of, Which::Standing).await
+}
+
+async fn clocks_by_conversation(
+    connection: &mut PgConnection,
+    of: &[(BrandId, ConversationId)],
+    which: Which,
+) -> Result<HashMap<ConversationId, Vec<StoredClock>>, StoreError> {
     let of: Vec<(Uuid, Uuid)> = of.iter().map(|(brand, id)| (brand.0, id.0)).collect();
     let mut found: HashMap<ConversationId, Vec<StoredClock>> = HashMap::new();
-    for row in clock_rows(connection, &of, false).await? {
+    for row in clock_rows(connection, &of, which).await? {
         let id = ConversationId(row.conversation_id);
         found.entry(id).or_default().push(row.try_into()?);
     }

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use roost_domain::conversation::{Effect, Fact, Folded, Status, fold};
+use roost_domain::conversation::{ClockFold, Effect, Fact, Folded, Status, fold};
 use roost_domain::ids::{BrandId, ConversationId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::matching::{Place, place};
 use super::rows::{ActKind, ActRow};
 use super::{Cause, Conversation, Ledger, StoredClock, load};
 use crate::error::StoreError;
@@ -38,12 +39,19 @@ impl Ledger {
         let count = late.len();
         let mut facts = load::facts(connection, &late).await?;
         let mut clocks = load::clocks(connection, &late).await?;
+        let versions = late.iter().flat_map(|(brand, id)| {
+            let clocks = clocks.get(id).into_iter().flatten();
+            clocks.map(|clock| (*brand, clock.policy, clock.calendar))
+        });
+        let versions: Vec<_> = versions.collect();
+        self.rulebook.learn(connection, versions).await?;
         for (_, id) in late {
             let facts = facts.remove(&id).unwrap_or_default();
             let stored = clocks.remove(&id).unwrap_or_default();
+            let old = self.old_places(id, &facts);
             let folded = self.fold_one(id, facts, superseded.contains(&id));
             if let Some(folded) = folded {
-                self.take_over(id, &folded, stored, cause);
+                self.take_over(id, &folded, &old, stored, cause);
             }
         }
         Ok(count)
@@ -77,6 +85,25 @@ impl Ledger {
             }
         }
         Ok(superseded)
+    }
+
+    /// The places of the clocks that the facts known before this transaction gave.
+    fn old_places(&self, id: ConversationId, stored: &[Fact]) -> HashSet<Place> {
+        let Some(conversation) = self.conversations.get(&id) else {
+            return HashSet::new();
+        };
+        if conversation.is_unfolded {
+            return HashSet::new();
+        }
+        let new: HashSet<Uuid> = conversation
+            .new_facts
+            .iter()
+            .map(|fact| fact.order.id)
+            .collect();
+        let is_old = |fact: &&Fact| !new.contains(&fact.order.id);
+        let old: Vec<Fact> = stored.iter().filter(is_old).copied().collect();
+        let clocks: Vec<ClockFold> = fold(&old).clocks;
+        clocks.iter().map(place).collect()
     }
 
     fn fold_one(
@@ -116,6 +143,7 @@ impl Ledger {
         &mut self,
         id: ConversationId,
         folded: &Folded,
+        old: &HashSet<Place>,
         stored: Vec<StoredClock>,
         cause: &Cause,
     ) {
@@ -140,7 +168,7 @@ impl Ledger {
             None
         };
         self.tell(id, &before, effect.as_slice(), cause);
-        self.match_clocks(id, &folded.clocks, stored, cause);
+        self.match_clocks(id, &folded.clocks, old, stored, cause);
     }
 }
 

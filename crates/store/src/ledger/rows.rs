@@ -2,7 +2,7 @@
 //! that most messages write go as an array for each column, the others as one JSON array a table.
 
 use jiff::{SignedDuration, Timestamp};
-use roost_domain::conversation::{Act, Fact, FactKind, Order};
+use roost_domain::conversation::{Act, Closing, Fact, FactKind, Order};
 use roost_domain::event::EventType;
 use roost_domain::ids::{MemberId, MessageId};
 use serde::Serialize;
@@ -278,6 +278,12 @@ pub enum ActKind {
     Wake,
     /// What the customer wrote asks for no reply.
     NoReply,
+    /// Close it because its contact was blocked.
+    Block,
+    /// Close it because its contact was erased.
+    Erase,
+    /// Its channel was disconnected.
+    Disconnect,
 }
 
 impl ActKind {
@@ -289,6 +295,9 @@ impl ActKind {
             ("resolve", _) => Some(Self::Resolve),
             ("wake", _) => Some(Self::Wake),
             ("no_reply", _) => Some(Self::NoReply),
+            ("block", _) => Some(Self::Block),
+            ("erase", _) => Some(Self::Erase),
+            ("disconnect", _) => Some(Self::Disconnect),
             _ => None,
         }
     }
@@ -301,6 +310,9 @@ impl ActKind {
             Self::Resolve => "resolve",
             Self::Wake => "wake",
             Self::NoReply => "no_reply",
+            Self::Block => "block",
+            Self::Erase => "erase",
+            Self::Disconnect => "disconnect",
         }
     }
 
@@ -312,6 +324,9 @@ impl ActKind {
             Self::Resolve => Act::Resolve,
             Self::Wake => Act::Wake,
             Self::NoReply => Act::NoReply,
+            Self::Block => Act::Close(Closing::Blocked),
+            Self::Erase => Act::Close(Closing::Erased),
+            Self::Disconnect => Act::Disconnect,
         }
     }
 }
@@ -349,7 +364,10 @@ impl ActRow {
                 | ActKind::Pend
                 | ActKind::Resolve
                 | ActKind::Wake
-                | ActKind::NoReply => None,
+                | ActKind::NoReply
+                | ActKind::Block
+                | ActKind::Erase
+                | ActKind::Disconnect => None,
             },
             member_id: member.map(|member| member.0),
             stored_seq: conversation.last_seq,
@@ -409,6 +427,10 @@ pub(super) struct ConversationRow<'a> {
     pub(super) clock_kind: Option<&'static str>,
     pub(super) clock_ordinal: Option<i32>,
     pub(super) clock_started_at: Option<Ts>,
+    pub(super) clock_cycle: Option<i32>,
+    pub(super) lapsed_cycle: Option<i32>,
+    pub(super) lapsed_started_at: Option<Ts>,
+    pub(super) waits: i32,
     pub(super) first_response_done: bool,
     pub(super) next_responses: i32,
     pub(super) last_order_at: Option<Ts>,
@@ -451,6 +473,10 @@ impl<'a> From<&'a Conversation> for ConversationRow<'a> {
             clock_kind: state.running.map(|clock| clock.kind.as_str()),
             clock_ordinal: state.running.map(|clock| clock.ordinal),
             clock_started_at: state.running.map(|clock| clock.started_at.into()),
+            clock_cycle: state.running.map(|clock| clock.cycle),
+            lapsed_cycle: state.lapsed.map(|clock| clock.cycle),
+            lapsed_started_at: state.lapsed.map(|clock| clock.started_at.into()),
+            waits: conversation.waits,
             first_response_done: state.first_response_done,
             next_responses: state.next_responses,
             last_order_at: state.last.map(|order| order.at.into()),

@@ -84,7 +84,7 @@ fn as_waiting(conversation: &Conversation) -> Option<Waiting> {
     Some(Waiting {
         conversation: conversation.id,
         priority: conversation.priority,
-        due_at: conversation.clock.as_ref().map(|clock| clock.due_at),
+        due_at: conversation.due_in_queue(),
         queued_at: conversation.queued_at?,
         holder: conversation.assignee,
     })
@@ -106,7 +106,7 @@ async fn front(tx: &mut BrandTx, team: TeamId, limit: usize) -> Result<Vec<Waiti
         "select c.id, c.priority, k.due_at, c.queued_at, c.assignee_id from conversations c
          left join lateral (
              select min(due_at) as due_at from sla_clocks
-             where brand_id = c.brand_id and conversation_id = c.id and state = 'running'
+             where brand_id = c.brand_id and conversation_id = c.id and state = 'running' and kind <> 'resolution'
          ) k on true
          where c.brand_id = $1 and c.team_id = $2 and c.queued_at is not null and c.status = 'open'
          order by array_position(array['urgent', 'high', 'normal', 'low'], c.priority), k.due_at nulls last,

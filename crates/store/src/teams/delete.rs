@@ -10,6 +10,7 @@ use crate::assignments::{Decided, DecidedBy, NewDecision, insert};
 use crate::error::StoreError;
 use crate::events::append_subject_event;
 use crate::ledger::{Cause, Ledger};
+use crate::sla_policies::{Named, count_naming};
 use crate::tx::BrandTx;
 
 /// Conversations that one transaction moves: unresolved ones with all that hangs on it, and resolved
@@ -133,6 +134,9 @@ pub async fn delete(
     };
     if team.is_default {
         return Ok(Dissolution::Default);
+    }
+    if count_naming(tx, Named::Team(id)).await? > 0 {
+        return Ok(Dissolution::InUse);
     }
     for statement in [
         "update channels set team_id = $3 where brand_id = $1 and team_id = $2",

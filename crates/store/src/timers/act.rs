@@ -36,6 +36,7 @@ pub async fn fire(tx: &mut BrandTx, due: &[DueClock]) -> Result<Fired, StoreErro
     let brand = tx.brand();
     let conversations: Vec<ConversationId> = due.iter().map(|clock| clock.conversation).collect();
     let (mut ledger, held) = take(tx, &conversations).await?;
+    ledger.learn_teams(tx.conn(), &[brand]).await?;
     let mut fired = Fired::default();
     let mut looked_at = Vec::new();
     for clock in due {
@@ -44,18 +45,9 @@ pub async fn fire(tx: &mut BrandTx, due: &[DueClock]) -> Result<Fired, StoreErro
             continue;
         }
         looked_at.push(clock.clock.0);
-        let Some(running) = ledger
-            .get(clock.conversation)
-            .and_then(|conversation| conversation.clock.clone())
-        else {
-            continue;
-        };
-        for firing in ledger.fire_due(clock.conversation) {
-            let due_at = match firing {
-                Firing::Warning(_) => running.warn_at,
-                Firing::Breach => running.due_at,
-            };
-            fired.told.push((firing, ledger.now.duration_since(due_at)));
+        for told in ledger.fire_due(clock.conversation) {
+            let lag = ledger.now.duration_since(told.due_at);
+            fired.told.push((told.firing, lag));
         }
     }
     let now = Ts::from(ledger.now);
@@ -105,7 +97,7 @@ pub async fn wake(tx: &mut BrandTx, due: &[ConversationId]) -> Result<usize, Sto
 }
 
 /// Locks those conversations that nobody else has in hand.
-async fn take(
+pub(super) async fn take(
     tx: &mut BrandTx,
     wanted: &[ConversationId],
 ) -> Result<(Ledger, HashSet<ConversationId>), StoreError> {

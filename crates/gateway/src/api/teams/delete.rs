@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use roost_domain::ids::{BrandId, TeamId};
 use roost_store::ledger::Cause;
+use roost_store::sla_policies::{Named, count_naming};
 use roost_store::teams::{self, Dissolution, StoredTeam};
 
 use super::{entry, facts, find};
@@ -26,7 +27,7 @@ const ROUNDS: usize = 5;
     ),
     responses(
         (status = 204),
-        (status = 409, body = ProblemBody, description = "default_team; in_use, with the count of its unresolved conversations"),
+        (status = 409, body = ProblemBody, description = "default_team; in_use, with the count of its unresolved conversations or of the SLA policies that name it"),
         (status = 422, body = ProblemBody, description = "unknown_reference")
     )
 )]
@@ -51,6 +52,13 @@ pub(crate) async fn delete(
                 Box::pin(async move {
                     let team = find(tx, id).await?;
                     let to = heir_of(&team, heir, teams::list(tx, None).await?)?;
+                    let policies = count_naming(tx, Named::Team(id)).await?;
+                    if policies > 0 {
+                        let detail = format!("SLA policies that name it: {policies}");
+                        return Err(
+                            Problem::with(Code::InUse, detail).extra("count", policies.into())
+                        );
+                    }
                     if heir.is_none() {
                         let count = teams::unresolved(tx, id).await?;
                         if count > 0 {
