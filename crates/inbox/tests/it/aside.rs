@@ -154,7 +154,7 @@ async fn a_blocked_customer_without_a_conversation_is_kept_raw() {
 async fn a_back_fill_brings_nobody_back_and_a_new_message_begins_anew() {
     let db = TestDb::new().await;
     let brand = db.brand("Harbor", 1).await;
-    let secret = Dm::new("77", 600, 1, "my number is 555");
+    let secret = Dm::new("77", 600, 1, "my number is fivefive");
     take_dms(&db, &brand, std::slice::from_ref(&secret)).await;
     let id = contact(&db, &brand).await;
     assert!(matches!(
@@ -165,20 +165,20 @@ async fn a_back_fill_brings_nobody_back_and_a_new_message_begins_anew() {
     assert_eq!(thread(&db, &brand).await, [""]);
 
     // The same event, one that was missed, and one of ours to them.
-    let missed = Dm::new("77", 500, 2, "555 again");
-    let ours = Dm::new("77", 400, 3, "we call 555").ours(None);
+    let missed = Dm::new("77", 500, 2, "fivefive again");
+    let ours = Dm::new("77", 400, 3, "we call fivefive").ours(None);
     let done = take_dms(&db, &brand, &[secret, missed.clone(), ours]).await;
     assert_eq!((done.duplicates, done.erased, done.stored), (1, 2, 0));
     let contacts = "select count(*) from contacts where brand_id is not null";
     assert_eq!(number(&db, contacts).await, 1);
-    let left = "select count(*) from inbound_events where payload like '%555%'";
+    let left = "select count(*) from inbound_events where payload like '%fivefive%'";
     assert_eq!(number(&db, left).await, 0);
     // What was dropped is still told from a new one.
     assert_eq!(take_dms(&db, &brand, &[missed]).await.duplicates, 1);
 
     let mut later = Dm::new("77", 0, 4, "a new matter");
     later.at += jiff::SignedDuration::from_secs(5);
-    let late = Dm::new("77", 300, 5, "555 once more");
+    let late = Dm::new("77", 300, 5, "fivefive once more");
     let done = take_dms(&db, &brand, &[later, late]).await;
     assert_eq!((done.erased, done.stored), (1, 1));
     assert_eq!(number(&db, contacts).await, 2);
@@ -187,7 +187,7 @@ async fn a_back_fill_brings_nobody_back_and_a_new_message_begins_anew() {
         ["resolved", "open"]
     );
     // Now that they are known again, the old stays gone.
-    let done = take_dms(&db, &brand, &[Dm::new("77", 200, 6, "555 at last")]).await;
+    let done = take_dms(&db, &brand, &[Dm::new("77", 200, 6, "fivefive at last")]).await;
     assert_eq!((done.erased, done.stored), (1, 0));
     assert_eq!(number(&db, left).await, 0);
 }
