@@ -289,69 +289,65 @@ fn blank(id: MessageId, at: Timestamp) -> NewMessage {
     }
 }
 
+/// A person answers in the platform's own app.
 fn answer(ledger: &mut Ledger, id: ConversationId, at: Timestamp) {
     let cause = Cause::new(Actor::External, None);
-    let message = MessageId(Uuid::now_v7());
-    let number = snowflake(at, NUMBER.fetch_add(1, Ordering::Relaxed));
-    let data = json!({ "message_id": message });
-    ledger.emit(id, EventType::MessageSent, &cause, Some(data));
-    let fact = Fact {
-        order: Order {
-            at,
-            no: number,
-            id: message.0,
-        },
-        clock_at: clamp_for_clocks(at, ledger.now),
-        stored_seq: ledger.get(id).unwrap().last_seq,
-        kind: FactKind::Reply(Reply {
-            message,
-            human: true,
-            in_roost: false,
-            then: None,
-        }),
+    let message = NewMessage {
+        kind: "reply",
+        author_type: "external",
+        ..blank(MessageId(Uuid::now_v7()), at)
     };
-    ledger.add_message(
-        id,
-        NewMessage {
-            kind: "reply",
-            author_type: "external",
-            order_no: number,
-            sent_at: Some(at),
-            platform_event_id: Some(number.to_string()),
-            ..blank(message, at)
-        },
-    );
-    ledger.record(id, fact, &cause);
+    let reply = Reply {
+        message: message.id,
+        human: true,
+        in_roost: false,
+        then: None,
+    };
+    let kind = (EventType::MessageSent, FactKind::Reply(reply));
+    take(ledger, id, &cause, message, kind);
 }
 
+/// The customer writes.
 fn hear(ledger: &mut Ledger, id: ConversationId, at: Timestamp) -> Cause {
-    let conversation = ledger.get(id).unwrap();
-    let cause = Cause::new(Actor::Contact(conversation.contact), None);
-    let message = MessageId(Uuid::now_v7());
+    let contact = ledger.get(id).unwrap().contact;
+    let cause = Cause::new(Actor::Contact(contact), None);
+    let message = NewMessage {
+        author_id: Some(contact.0),
+        ..blank(MessageId(Uuid::now_v7()), at)
+    };
+    let kind = (EventType::MessageReceived, FactKind::Inbound(message.id));
+    take(ledger, id, &cause, message, kind);
+    cause
+}
+
+/// What the platform tells of, it tells with an id.
+fn take(
+    ledger: &mut Ledger,
+    id: ConversationId,
+    cause: &Cause,
+    message: NewMessage,
+    (event, kind): (EventType, FactKind),
+) {
+    let at = message.order_at;
     let number = snowflake(at, NUMBER.fetch_add(1, Ordering::Relaxed));
-    let data = json!({ "message_id": message });
-    ledger.emit(id, EventType::MessageReceived, &cause, Some(data));
+    let data = json!({ "message_id": message.id });
+    ledger.emit(id, event, cause, Some(data));
     let fact = Fact {
         order: Order {
             at,
             no: number,
-            id: message.0,
+            id: message.id.0,
         },
         clock_at: clamp_for_clocks(at, ledger.now),
         stored_seq: ledger.get(id).unwrap().last_seq,
-        kind: FactKind::Inbound(message),
+        kind,
     };
-    let author = Some(ledger.get(id).unwrap().contact.0);
-    ledger.add_message(
-        id,
-        NewMessage {
-            author_id: author,
-            order_no: number,
-            sent_at: Some(at),
-            platform_event_id: Some(number.to_string()),
-            ..blank(message, at)
-        },
-    );
-    ledger.record(id, fact, &cause);
-    cause
+    let told = NewMessage {
+        order_no: number,
+        sent_at: Some(at),
+        platform_event_id: Some(number.to_string()),
+        ..message
+    };
+    ledger.add_message(id, told);
+    ledger.record(id, fact, cause);
 }

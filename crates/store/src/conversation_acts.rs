@@ -28,6 +28,8 @@ pub struct ConversationChange {
     pub fields: FieldChange,
     /// Only if the conversation still has this version.
     pub if_version: Option<i64>,
+    /// To be put away although a response clock runs on.
+    pub is_confirmed: bool,
 }
 
 /// What came of it.
@@ -41,6 +43,8 @@ pub enum ChangeOutcome {
     Exists(ConversationId),
     /// The brand doesn't know what the change names.
     Refused(FieldRefusal),
+    /// A response clock would run on while it is put away, and nobody said that this is meant.
+    Unconfirmed,
     /// It has another version by now.
     Stale {
         /// The present one.
@@ -80,6 +84,7 @@ pub async fn change(
         return Ok(ChangeOutcome::Missing);
     };
     let (version, state) = (before.version, before.state);
+    let answer_is_due = before.is_answer_due();
     if let Some(rival) = rival.filter(|_| state.status == Status::Resolved) {
         return Ok(ChangeOutcome::Exists(rival));
     }
@@ -99,6 +104,9 @@ pub async fn change(
     let changes_nothing = change.snooze_until == state.snoozed_until
         && change.status.is_none_or(|status| status == state.status);
     if let Some(act) = act.filter(|_| !changes_nothing) {
+        if matches!(act, ActKind::Snooze(_)) && answer_is_due && !change.is_confirmed {
+            return Ok(ChangeOutcome::Unconfirmed);
+        }
         ledger.act(id, act, Some(member), cause);
     }
     if let Some(priority) = change.priority {

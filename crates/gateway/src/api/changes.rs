@@ -84,6 +84,7 @@ impl ConversationPatch {
                 external_id,
             },
             if_version: None,
+            is_confirmed: self.confirm,
         })
     }
 }
@@ -143,7 +144,7 @@ pub(super) fn read_until(
         (status = 200, body = ConversationView), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody),
         (status = 404, body = ProblemBody),
         (status = 409, body = ProblemBody, description = "version_conflict, conversation_exists"),
-        (status = 422, body = ProblemBody, description = "unknown_reference, attribute_invalid")
+        (status = 422, body = ProblemBody, description = "unknown_reference, attribute_invalid, confirmation_needed")
     )
 )]
 pub(crate) async fn patch(
@@ -190,6 +191,10 @@ async fn change_one(
         ChangeOutcome::Missing => Err(Problem::not_found()),
         ChangeOutcome::Exists(other) => Err(exists(other)),
         ChangeOutcome::Refused(refusal) => Err(refused(refusal)),
+        ChangeOutcome::Unconfirmed => {
+            let detail = "must be true: a response clock runs, and goes on while it is snoozed";
+            Err(Problem::at(Code::ConfirmationNeeded, "/confirm", detail))
+        }
         ChangeOutcome::Stale { version, fields } => Err(conflict(version, &fields)),
     }
 }
@@ -282,7 +287,10 @@ pub(crate) async fn bulk(
 fn is_the_items_own(problem: &Problem) -> bool {
     matches!(
         problem.code(),
-        Code::NotFound | Code::VersionConflict | Code::ConversationExists
+        Code::NotFound
+            | Code::VersionConflict
+            | Code::ConversationExists
+            | Code::ConfirmationNeeded
     )
 }
 

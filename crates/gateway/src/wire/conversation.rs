@@ -200,6 +200,9 @@ pub(crate) struct ConversationPatch {
     #[serde(default, deserialize_with = "maybe")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     pub(crate) external_id: Option<Option<String>>,
+    /// Although a response clock runs: a snooze doesn't stop it, so it has to be meant.
+    #[serde(default)]
+    pub(crate) confirm: bool,
 }
 
 /// A change of labels.

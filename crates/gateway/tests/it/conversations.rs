@@ -191,7 +191,14 @@ async fn snoozing_waking_and_reopening_by_hand() {
     let id = writes(&gateway, &brand, "77", "hello").await;
     let path = format!("/v1/conversations/{id}");
     let until = Timestamp::now() + SignedDuration::from_hours(2);
-    let body = json!({ "status": "snoozed", "snooze_until": until.to_string() });
+    let mut body = json!({ "status": "snoozed", "snooze_until": until.to_string() });
+    // The customer waits, and a snooze stops no clock of theirs.
+    let unmeant = gateway.patch(&brand.owner, &path, body.clone()).await;
+    assert_eq!(
+        (unmeant.status.as_u16(), unmeant.code()),
+        (422, "confirmation_needed")
+    );
+    body["confirm"] = json!(true);
     let snoozed = gateway.patch(&brand.owner, &path, body.clone()).await;
     assert_eq!(snoozed.body["status"], "snoozed", "{}", snoozed.text);
     assert_eq!(snoozed.body["snoozed_until"], format!("{until:.3}"));

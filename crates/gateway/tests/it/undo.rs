@@ -15,6 +15,7 @@ async fn set(gateway: &Gateway, brand: &Brand, id: ConversationId, status: &str)
     let mut patch = json!({ "status": status });
     if status == "snoozed" {
         patch["snooze_until"] = json!(Timestamp::now() + SignedDuration::from_hours(1));
+        patch["confirm"] = json!(true);
     }
     gateway.patch(&brand.owner, &path(id, ""), patch).await
 }

@@ -4,6 +4,7 @@
 //! are the present ones.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -184,20 +185,7 @@ impl Rulebook {
         connection: &mut PgConnection,
         wanted: &[(BrandId, PolicyKey)],
     ) -> Result<(), StoreError> {
-        let mut missing: HashSet<(BrandId, PolicyKey)> = HashSet::new();
-        {
-            let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-            for (brand, key) in wanted {
-                match known.policies.get(key) {
-                    Some(spec) => {
-                        self.policies.insert(*key, Arc::clone(spec));
-                    }
-                    None => {
-                        missing.insert((*brand, *key));
-                    }
-                }
-            }
-        }
+        let missing = known_or_missing(wanted, &mut self.policies, |known| &known.policies);
         if missing.is_empty() {
             return Ok(());
         }
@@ -212,16 +200,13 @@ impl Rulebook {
         .bind(versions)
         .fetch_all(connection)
         .await?;
-        let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-        if known.policies.len() + rows.len() > KEPT {
-            known.policies.clear();
-        }
-        for (id, version, spec) in rows {
-            let id = PolicyId(id);
-            let (key, spec) = (PolicyKey { id, version }, Arc::new(spec.0));
-            known.policies.insert(key, Arc::clone(&spec));
-            self.policies.insert(key, spec);
-        }
+        let read = rows.into_iter().map(|(id, version, spec)| {
+            let key = PolicyKey::new(PolicyId(id), version);
+            (key, Arc::new(spec.0))
+        });
+        keep(read.collect(), &mut self.policies, |known| {
+            &mut known.policies
+        });
         Ok(())
     }
 
@@ -230,20 +215,7 @@ impl Rulebook {
         connection: &mut PgConnection,
         wanted: &[(BrandId, CalendarKey)],
     ) -> Result<(), StoreError> {
-        let mut missing: HashSet<(BrandId, CalendarKey)> = HashSet::new();
-        {
-            let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-            for (brand, key) in wanted {
-                match known.calendars.get(key) {
-                    Some(calendar) => {
-                        self.calendars.insert(*key, Arc::clone(calendar));
-                    }
-                    None => {
-                        missing.insert((*brand, *key));
-                    }
-                }
-            }
-        }
+        let missing = known_or_missing(wanted, &mut self.calendars, |known| &known.calendars);
         if missing.is_empty() {
             return Ok(());
         }
@@ -260,19 +232,12 @@ impl Rulebook {
         .await?;
         let mut read = Vec::new();
         for (id, version, spec) in rows {
-            let calendar = Calendar::new(&spec.0)
-                .map_err(|_| StoreError::Corrupt(format!("calendar {}", CalendarId(id))))?;
             let id = CalendarId(id);
+            let calendar = Calendar::new(&spec.0)
+                .map_err(|_| StoreError::Corrupt(format!("calendar {id}")))?;
             read.push((CalendarKey { id, version }, Arc::new(calendar)));
         }
-        let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-        if known.calendars.len() + read.len() > KEPT {
-            known.calendars.clear();
-        }
-        for (key, calendar) in read {
-            known.calendars.insert(key, Arc::clone(&calendar));
-            self.calendars.insert(key, calendar);
-        }
+        keep(read, &mut self.calendars, |known| &mut known.calendars);
         Ok(())
     }
 
@@ -401,6 +366,41 @@ impl Rulebook {
             .into_iter()
             .flatten()
             .filter_map(|key| self.policies.get(key))
+    }
+}
+
+/// Takes over what the process knows; answers what it doesn't.
+fn known_or_missing<K: Copy + Eq + Hash, V>(
+    wanted: &[(BrandId, K)],
+    held: &mut HashMap<K, Arc<V>>,
+    of: impl Fn(&Known) -> &HashMap<K, Arc<V>>,
+) -> HashSet<(BrandId, K)> {
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    let mut missing = HashSet::new();
+    for (brand, key) in wanted {
+        if let Some(version) = of(&known).get(key) {
+            held.insert(*key, Arc::clone(version));
+        } else {
+            missing.insert((*brand, *key));
+        }
+    }
+    missing
+}
+
+/// Keeps what was read, for this transaction and those to come.
+fn keep<K: Copy + Eq + Hash, V>(
+    read: Vec<(K, Arc<V>)>,
+    held: &mut HashMap<K, Arc<V>>,
+    of: impl Fn(&mut Known) -> &mut HashMap<K, Arc<V>>,
+) {
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    let known = of(&mut known);
+    if known.len() + read.len() > KEPT {
+        known.clear();
+    }
+    for (key, version) in read {
+        known.insert(key, Arc::clone(&version));
+        held.insert(key, version);
     }
 }
 

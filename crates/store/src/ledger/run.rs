@@ -35,6 +35,14 @@ impl Conversation {
             .min()
     }
 
+    /// Whether a response clock runs.
+    #[must_use]
+    pub fn is_answer_due(&self) -> bool {
+        self.clock(ClockKind::FirstResponse)
+            .or(self.clock(ClockKind::NextResponse))
+            .is_some()
+    }
+
     pub(super) fn clock(&self, kind: ClockKind) -> Option<&StoredClock> {
         self.clocks.iter().find(|clock| clock.kind == kind)
     }
