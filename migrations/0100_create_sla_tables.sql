@@ -123,10 +123,6 @@ create index sla_clocks_due_idx on sla_clocks (next_fire_at, id) where next_fire
 create index sla_clocks_running_due_idx on sla_clocks (brand_id, due_at, conversation_id) where state = 'running';
 create index sla_clocks_risk_idx on sla_clocks (brand_id, conversation_id)
     where state = 'running' and (warned_at is not null or breached_at is not null);
-create index sla_clocks_policy_idx on sla_clocks (brand_id, policy_id, policy_version)
-    where state in ('running', 'paused');
-create index sla_clocks_calendar_idx on sla_clocks (brand_id, calendar_id)
-    where state in ('running', 'paused') and calendar_id is not null;
 
 -- A verdict for each clock that has one, as reports count it: written with the clock, in the same transaction.
 create table sla_results (

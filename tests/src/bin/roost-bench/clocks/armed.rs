@@ -132,7 +132,7 @@ async fn due(system: &System, kind: &str, clocks: i64, apart: &str) -> anyhow::R
     let mut owner = system.db.owner().await;
     let moved = sqlx::query(
         "with chosen as (
-             select id, brand_id, row_number() over () - 1 as place from (
+             select id, brand_id, row_number() over (order by turn, brand_id) - 1 as place from (
                  select id, brand_id, row_number() over (partition by brand_id order by id) as turn
                  from sla_clocks where kind = $1 and state = 'running'
              ) ranked order by turn, brand_id limit $2
