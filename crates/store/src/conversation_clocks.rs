@@ -2,6 +2,8 @@
 
 mod parts;
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use roost_domain::ids::ConversationId;
 
@@ -10,6 +12,9 @@ use crate::ledger::{self, StoredClock};
 use crate::ts::Ts;
 use crate::tx::BrandTx;
 pub use parts::Parts;
+
+/// Clocks that are shown at once.
+const MOST: usize = 200;
 
 /// A clock as it stands at an instant.
 #[derive(Debug, Clone)]
@@ -24,7 +29,7 @@ pub struct ShownClock {
     pub is_excused: bool,
 }
 
-/// All clocks of a conversation, newest cycle first, and the database's time. Clocks that turned out to
+/// The clocks of a conversation, 200 at the most, newest cycle first, and the database's time. Clocks that turned out to
 /// have no cause are among them, `cancelled` as `withdrawn`.
 ///
 /// # Errors
@@ -38,17 +43,23 @@ pub async fn list(
         .fetch_one(tx.conn())
         .await?;
     let now = now.get();
-    let clocks = ledger::shown_clocks(tx.conn(), brand, conversation).await?;
+    let mut clocks = ledger::shown_clocks(tx.conn(), brand, conversation).await?;
+    clocks.sort_by_key(|(clock, _)| Reverse((clock.cycle, clock.started_at, clock.id)));
+    clocks.truncate(MOST);
+    let answers = clocks.iter().filter_map(|(clock, _)| clock.settled_by);
+    let written = parts::written(tx, answers.collect()).await?;
     let holders = parts::holders(tx, conversation).await?;
     let excused = excused(tx, conversation).await?;
     let mut shown: Vec<ShownClock> = Vec::new();
     for (clock, rules) in clocks {
         let end = clock.settled_at.unwrap_or(now);
         let left = clock.target_seconds - clock.used(&rules, now).as_secs();
-        let sending = parts::sending(tx, clock.settled_by).await?;
+        let written_at = clock
+            .settled_by
+            .and_then(|answer| written.get(&answer).copied());
         shown.push(ShownClock {
             remaining_seconds: clock.is_live().then_some(left),
-            parts: Parts::of(&clock, &rules, &holders, sending, end),
+            parts: Parts::of(&clock, &rules, &holders, written_at, end),
             is_excused: clock.breached_at.is_some_and(|at| {
                 excused
                     .iter()
@@ -57,10 +68,6 @@ pub async fn list(
             clock,
         });
     }
-    shown.sort_by_key(|one| {
-        let clock = &one.clock;
-        std::cmp::Reverse((clock.cycle, clock.started_at, clock.id))
-    });
     Ok((now, shown))
 }
 

@@ -22,6 +22,7 @@ pub mod conversation_acts;
 pub mod conversation_clocks;
 pub mod conversation_start;
 pub mod conversations;
+mod cross;
 pub mod dead;
 mod deleted;
 pub mod erasure;

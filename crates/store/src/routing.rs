@@ -15,6 +15,7 @@ use roost_domain::routing::{Candidate, Decision};
 use uuid::Uuid;
 
 use crate::assignments::{CandidateView, Decided, DecidedBy, NewDecision};
+use crate::cross;
 use crate::error::StoreError;
 use crate::ledger::parse;
 use crate::ts::Ts;
@@ -174,22 +175,12 @@ pub async fn keep(
 /// # Errors
 /// When the database fails.
 pub async fn waiting_teams(store: &Store, most: i32) -> Result<Vec<(BrandId, TeamId)>, StoreError> {
-    let rows: Vec<(Uuid, Uuid)> = store
-        .system(move |tx| {
-            Box::pin(async move {
-                Ok::<_, StoreError>(
-                    sqlx::query_as("select brand_id, team_id from cross_waiting_teams($1)")
-                        .bind(most)
-                        .fetch_all(tx.conn())
-                        .await?,
-                )
-            })
-        })
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(brand, team)| (BrandId(brand), TeamId(team)))
-        .collect())
+    cross::pairs(
+        store,
+        "select brand_id, team_id from cross_waiting_teams($1)",
+        most,
+    )
+    .await
 }
 
 /// What waits for an assignee in all brands.

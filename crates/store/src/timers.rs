@@ -11,6 +11,7 @@ use std::time::Duration;
 use roost_domain::ids::{BrandId, ClockId, ConversationId};
 use uuid::Uuid;
 
+use crate::cross;
 use crate::error::StoreError;
 use crate::tx::Store;
 pub use act::{Fired, fire, wake};
@@ -64,22 +65,12 @@ pub async fn due_snoozes(
     store: &Store,
     most: i32,
 ) -> Result<Vec<(BrandId, ConversationId)>, StoreError> {
-    let rows: Vec<(Uuid, Uuid)> = store
-        .system(move |tx| {
-            Box::pin(async move {
-                Ok::<_, StoreError>(
-                    sqlx::query_as("select brand_id, conversation_id from cross_due_snoozes($1)")
-                        .bind(most)
-                        .fetch_all(tx.conn())
-                        .await?,
-                )
-            })
-        })
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(brand, conversation)| (BrandId(brand), ConversationId(conversation)))
-        .collect())
+    cross::pairs(
+        store,
+        "select brand_id, conversation_id from cross_due_snoozes($1)",
+        most,
+    )
+    .await
 }
 
 /// How long until the next timer falls due, by the database's time: zero if one is. None if there is

@@ -57,13 +57,11 @@ pub(crate) async fn verify_all(brand: Option<BrandId>) -> anyhow::Result<()> {
 }
 
 fn describe(difference: &Difference) -> String {
-    let clock = difference
-        .clock
-        .map_or_else(|| "missing".to_owned(), |id| id.to_string());
     format!(
-        "{} {} {clock}: {}",
+        "{} {} {}: {}",
         difference.conversation,
         difference.kind.as_str(),
+        difference.clock,
         difference.what
     )
 }

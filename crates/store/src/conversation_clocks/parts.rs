@@ -1,5 +1,7 @@
 //! Where a clock's time went.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 use roost_domain::ids::ConversationId;
 use uuid::Uuid;
@@ -31,13 +33,13 @@ impl Parts {
         clock: &StoredClock,
         rules: &Rules,
         holders: &Holders,
-        sending: Option<(Timestamp, Timestamp)>,
+        written_at: Option<Timestamp>,
         end: Timestamp,
     ) -> Self {
         let late = clock.late_seconds.unwrap_or(0);
         let known_at = clock.started_at + SignedDuration::from_secs(i64::from(late));
         let known_at = known_at.min(end);
-        let sent_from = sending.map_or(end, |(queued_at, _)| queued_at.clamp(known_at, end));
+        let sent_from = written_at.map_or(end, |at| at.clamp(known_at, end));
         let used = |from: Timestamp, to: Timestamp| {
             (clock.used(rules, to) - clock.used(rules, from))
                 .as_secs()
@@ -91,22 +93,18 @@ pub(super) async fn holders(
         .collect())
 }
 
-/// When an answer was written, and when it was accepted.
-pub(super) async fn sending(
+/// When answers that went out over us were written, by their id.
+pub(super) async fn written(
     tx: &mut BrandTx,
-    answer: Option<Uuid>,
-) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
-    let Some(answer) = answer else {
-        return Ok(None);
-    };
+    answers: Vec<Uuid>,
+) -> Result<HashMap<Uuid, Timestamp>, StoreError> {
     let brand = tx.brand();
-    let row: Option<(Ts, Ts)> = sqlx::query_as(
-        "select queued_at, coalesce(settled_at, queued_at) from outbound_messages
-         where brand_id = $1 and message_id = $2",
+    let rows: Vec<(Uuid, Ts)> = sqlx::query_as(
+        "select message_id, queued_at from outbound_messages where brand_id = $1 and message_id = any ($2)",
     )
     .bind(brand.0)
-    .bind(answer)
-    .fetch_optional(tx.conn())
+    .bind(answers)
+    .fetch_all(tx.conn())
     .await?;
-    Ok(row.map(|(queued, settled)| (queued.get(), settled.get())))
+    Ok(rows.into_iter().map(|(id, at)| (id, at.get())).collect())
 }

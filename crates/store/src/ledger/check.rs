@@ -19,8 +19,8 @@ use crate::error::StoreError;
 pub struct Difference {
     /// Of which conversation.
     pub conversation: ConversationId,
-    /// Which clock; none if it is missing.
-    pub clock: Option<ClockId>,
+    /// Which clock.
+    pub clock: ClockId,
     /// What it measures.
     pub kind: ClockKind,
     /// What differs: the field, how it is stored, what it should be.
@@ -103,7 +103,7 @@ impl Check<'_> {
     fn differs(&self, clock: &StoredClock, what: String) -> Difference {
         Difference {
             conversation: self.conversation,
-            clock: Some(clock.id),
+            clock: clock.id,
             kind: clock.kind,
             what,
         }

@@ -4,6 +4,7 @@ use roost_domain::ids::{BrandId, ConversationId, MemberId, PolicyId, ReapplyId};
 use uuid::Uuid;
 
 use super::act::take;
+use crate::cross;
 use crate::error::StoreError;
 use crate::ledger::{Actor, Cause};
 use crate::tx::{BrandTx, Store};
@@ -16,22 +17,12 @@ pub async fn open_reapplies(
     store: &Store,
     most: i32,
 ) -> Result<Vec<(BrandId, ReapplyId)>, StoreError> {
-    let rows: Vec<(Uuid, Uuid)> = store
-        .system(move |tx| {
-            Box::pin(async move {
-                Ok::<_, StoreError>(
-                    sqlx::query_as("select brand_id, reapply_id from cross_open_reapplies($1)")
-                        .bind(most)
-                        .fetch_all(tx.conn())
-                        .await?,
-                )
-            })
-        })
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(brand, id)| (BrandId(brand), ReapplyId(id)))
-        .collect())
+    cross::pairs(
+        store,
+        "select brand_id, reapply_id from cross_open_reapplies($1)",
+        most,
+    )
+    .await
 }
 
 #[derive(sqlx::FromRow)]
